@@ -1,0 +1,2 @@
+// Output.
+console.log("said");
