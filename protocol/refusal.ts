@@ -10,6 +10,8 @@ export const refusals = {
   "json-too-deep": { meaning: "JSON nests deeper than 16 levels", remedy: "flatten the record at the source" },
   "json-duplicate-key": { meaning: "an object names one key twice", remedy: "remove the second key; two readers would disagree about it" },
   "json-number": { meaning: "a number is NaN, infinite or beyond 2^53", remedy: "send large ids as strings" },
+  "json-key": { meaning: "an object uses the key __proto__", remedy: "rename the key at the source" },
+  "protobuf-malformed": { meaning: "the bytes are not one protobuf message of this kind", remedy: "encode with protocol/reflex.proto" },
   "text-malformed": { meaning: "the bytes are not valid UTF-8", remedy: "encode the record as UTF-8" },
   "too-large": { meaning: "the message is longer than its limit", remedy: "send less; limits are in protocol/limits.ts" },
   "schema-invalid": { meaning: "a field is missing or has the wrong type", remedy: "compare with the JSON Schema in protocol/schema" },
@@ -62,6 +64,8 @@ export const refusals = {
   "illegal-transition": { meaning: "the life of a command does not allow this step", remedy: "report a bug; the command was left as it was" },
   // store and link
   "disk-full": { meaning: "the journal cannot be written; nothing is acted on", remedy: "free space; the agent resumes by itself" },
+  "state-locked": { meaning: "another agent process uses this state folder", remedy: "stop the other process, or give this one a folder of its own" },
+  "store-damaged": { meaning: "the journal on disk cannot be read", remedy: "move the state folder aside and start again; check by hand what this agent left in force" },
   "queue-full": { meaning: "more is waiting than the agent may hold", remedy: "slow the source; nothing was acknowledged" },
   "spool-full": { meaning: "the report spool is full; a gap record says what is missing", remedy: "restore the link to the controller" },
   "unauthorised": { meaning: "the caller may not do this", remedy: "use a token or certificate with the role" },
