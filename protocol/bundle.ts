@@ -1,6 +1,6 @@
 import Type, { type Static } from "typebox";
 import { ActionName, ConnectorName } from "./command.ts";
-import { Detection, UtcTimestamp } from "./detection.ts";
+import { Detection, sourceDomains, UtcTimestamp } from "./detection.ts";
 import { policyIdPattern, segmentPattern, sha256Pattern } from "./ids.ts";
 import { entityValueLengthMax, inventoryEntriesMax, listEntriesMax, neverTouchMax, policiesMax, reasonLengthMax, textLengthMax } from "./limits.ts";
 import { Policy } from "./policy.ts";
@@ -88,6 +88,29 @@ export const BundleSettings = Type.Object(
 );
 export type BundleSettings = Static<typeof BundleSettings>;
 
+const Count = Type.Number({ minimum: 0 });
+
+/** What a case assumes around its detection. What is absent is quiet: enforcing, link and circuits sound, nothing seen before. */
+export const CaseContext = Type.Object(
+  {
+    site: Type.Optional(Type.String({ pattern: segmentPattern })),
+    mode: Type.Optional(Type.Enum(["enforce", "approve", "observe"])),
+    killed: Type.Optional(Type.Boolean()),
+    lease_valid: Type.Optional(Type.Boolean()),
+    circuit_closed: Type.Optional(Type.Boolean()),
+    /** Other domains that saw one of the entities; the detection's own always counts. */
+    agreement: Type.Optional(Type.Array(Type.Enum(sourceDomains), { maxItems: sourceDomains.length })),
+    history: Type.Optional(
+      Type.Object({ detections: Count, distinct_rules: Count, actions: Count }, { additionalProperties: false }),
+    ),
+    prior: Type.Optional(
+      Type.Object({ confirmed: Count, failed: Count, overridden: Count }, { additionalProperties: false }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type CaseContext = Static<typeof CaseContext>;
+
 /** Cases travel with the bundle: the agent's own engine must pass them before it switches (same-engine self-test). */
 export const BundleCase = Type.Object(
   {
@@ -97,13 +120,16 @@ export const BundleCase = Type.Object(
     expect: Type.Object(
       {
         verdict: Type.Enum(["act", "ask", "hold", "refuse", "observe"]),
+        /** `<action> <type> <value>` of exactly the candidates that have this verdict, in any order. */
         actions: Type.Optional(Type.Array(Type.String({ maxLength: textLengthMax }))),
+        /** Permits and guards that must be among those that determined the decision. */
         policies: Type.Optional(Type.Array(Type.String({ maxLength: 128 }))),
       },
       { additionalProperties: false },
     ),
     /** Counters the case assumes, by `<policy>|<group>`. */
     limits: Type.Optional(Type.Record(Type.String({ maxLength: 256 }), Type.Integer({ minimum: 0 }))),
+    context: Type.Optional(CaseContext),
   },
   { additionalProperties: false },
 );
