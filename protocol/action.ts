@@ -16,10 +16,20 @@ export const actions = {
   disable_user: { targets: ["user"], domain: "identity", excludes: [], sentence: "disable" },
   suspend_account: { targets: ["user"], domain: "identity", excludes: [], sentence: "suspend" },
   disable_key: { targets: ["key"], domain: "cloud", excludes: [], sentence: "disable" },
-  notify: { targets: ["address", "network", "host", "user", "domain", "process", "file", "key"], domain: "notify", excludes: [], sentence: "tell people about" },
+  notify: {
+    targets: ["address", "network", "host", "user", "domain", "process", "file", "key"],
+    domain: "notify",
+    excludes: [],
+    sentence: "tell people about",
+  },
 } as const satisfies Record<
   string,
-  { readonly targets: readonly EntityType[]; readonly domain: string; readonly excludes: readonly string[]; readonly sentence: string }
+  {
+    readonly targets: readonly EntityType[];
+    readonly domain: string;
+    readonly excludes: readonly string[];
+    readonly sentence: string;
+  }
 >;
 
 export type ActionName = keyof typeof actions;

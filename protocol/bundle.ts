@@ -2,7 +2,15 @@ import Type, { type Static } from "typebox";
 import { ActionName, ConnectorName } from "./command.ts";
 import { Detection, sourceDomains, UtcTimestamp } from "./detection.ts";
 import { policyIdPattern, segmentPattern, sha256Pattern } from "./ids.ts";
-import { entityValueLengthMax, inventoryEntriesMax, listEntriesMax, neverTouchMax, policiesMax, reasonLengthMax, textLengthMax } from "./limits.ts";
+import {
+  entityValueLengthMax,
+  inventoryEntriesMax,
+  listEntriesMax,
+  neverTouchMax,
+  policiesMax,
+  reasonLengthMax,
+  textLengthMax,
+} from "./limits.ts";
 import { Policy } from "./policy.ts";
 
 const Name = Type.String({ minLength: 1, maxLength: entityValueLengthMax });
@@ -159,7 +167,10 @@ export const Bundle = Type.Object(
     changelog: Type.String({ maxLength: 8_192 }),
     policies: Type.Array(Policy, { maxItems: policiesMax }),
     cases: Type.Array(BundleCase, { maxItems: 50_000 }),
-    lists: Type.Record(Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }), Type.Array(Name, { maxItems: listEntriesMax })),
+    lists: Type.Record(
+      Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
+      Type.Array(Name, { maxItems: listEntriesMax }),
+    ),
     inventory: Type.Object(
       {
         assets: Type.Array(InventoryAsset, { maxItems: inventoryEntriesMax }),

@@ -49,11 +49,21 @@ const life: Readonly<Record<CommandState, Readonly<Partial<Record<CommandEvent, 
 };
 
 /** The only function that moves a command. Anything not listed is illegal and leaves the command as it was. */
-export const nextCommandState = (state: CommandState, event: CommandEvent): Result<CommandState, "illegal-transition"> => {
+export const nextCommandState = (
+  state: CommandState,
+  event: CommandEvent,
+): Result<CommandState, "illegal-transition"> => {
   const next = life[state][event];
   return next === undefined ? err("illegal-transition") : ok(next);
 };
 
 /** States in which something may be in force at the far end, so the agent owes an undo. */
-export const owesUndo: ReadonlySet<CommandState> = new Set(["sent", "confirmed", "in_force", "pending_verification", "undoing", "stuck"]);
+export const owesUndo: ReadonlySet<CommandState> = new Set([
+  "sent",
+  "confirmed",
+  "in_force",
+  "pending_verification",
+  "undoing",
+  "stuck",
+]);
 export const isTerminal = (state: CommandState): boolean => state === "undone" || state === "failed";

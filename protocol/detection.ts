@@ -1,6 +1,13 @@
 import Type, { type Static } from "typebox";
 import { Entity } from "./entity.ts";
-import { enrichmentFieldsMax, entitiesMax, entityValueLengthMax, tagLengthMax, tagsMax, textLengthMax } from "./limits.ts";
+import {
+  enrichmentFieldsMax,
+  entitiesMax,
+  entityValueLengthMax,
+  tagLengthMax,
+  tagsMax,
+  textLengthMax,
+} from "./limits.ts";
 
 export const severities = ["low", "medium", "high", "critical"] as const;
 export type Severity = (typeof severities)[number];

@@ -1,6 +1,6 @@
 import Type, { type Static } from "typebox";
 import { bundleBytesMax, signaturesMax } from "./limits.ts";
-import { refusal, type Refusal } from "./refusal.ts";
+import { type Refusal, refusal } from "./refusal.ts";
 import { err, ok, type Result } from "./result.ts";
 
 /**
@@ -25,7 +25,10 @@ export const Envelope = Type.Object(
     payload: Type.String({ maxLength: Math.ceil((bundleBytesMax * 4) / 3) + 4 }),
     signatures: Type.Array(
       // keyid is an unauthenticated hint (DSSE): it picks the key to try first and decides nothing.
-      Type.Object({ keyid: Type.String({ maxLength: 128 }), sig: Type.String({ maxLength: 512 }) }, { additionalProperties: false }),
+      Type.Object(
+        { keyid: Type.String({ maxLength: 128 }), sig: Type.String({ maxLength: 512 }) },
+        { additionalProperties: false },
+      ),
       { minItems: 1, maxItems: signaturesMax },
     ),
   },
@@ -70,10 +73,13 @@ export const openEnvelope = (
   for (const signature of envelope.signatures) {
     const hinted = trusted.keys.filter((key) => key.keyid === signature.keyid);
     const others = trusted.keys.filter((key) => key.keyid !== signature.keyid);
-    const signer = [...hinted, ...others].find((key) => !signers.has(key.public) && deps.verify(key.public, message, signature.sig));
+    const signer = [...hinted, ...others].find(
+      (key) => !signers.has(key.public) && deps.verify(key.public, message, signature.sig),
+    );
     if (signer !== undefined) signers.add(signer.public);
   }
   if (signers.size >= trusted.threshold) return ok(payload);
-  if (signers.size === 0) return err(refusal("signature-invalid", `none of ${envelope.signatures.length} signatures is by a trusted key`));
+  if (signers.size === 0)
+    return err(refusal("signature-invalid", `none of ${envelope.signatures.length} signatures is by a trusted key`));
   return err(refusal("threshold-not-met", `${signers.size} of ${trusted.threshold} distinct keys signed`));
 };

@@ -40,4 +40,6 @@ export const killScopeKey = (aud: KillState["aud"]): string => `${aud.org}/${aud
 
 /** Does a kill for `aud` reach this agent? */
 export const killReaches = (aud: KillState["aud"], agent: { org: string; site: string; agent: string }): boolean =>
-  aud.org === agent.org && (aud.site === "*" || aud.site === agent.site) && (aud.agent === "*" || aud.agent === agent.agent);
+  aud.org === agent.org &&
+  (aud.site === "*" || aud.site === agent.site) &&
+  (aud.agent === "*" || aud.agent === agent.agent);

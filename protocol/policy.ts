@@ -11,7 +11,20 @@ export const layers = ["global", "domain", "contextual", "action"] as const;
 export type Layer = (typeof layers)[number];
 
 /** Operators of a condition; the meaning of each is in one table, policies/language/operators.ts. */
-export const operators = ["in", "not_in", "gt", "gte", "lt", "lte", "has_any", "has_all", "in_cidr", "outside", "overlaps", "present"] as const;
+export const operators = [
+  "in",
+  "not_in",
+  "gt",
+  "gte",
+  "lt",
+  "lte",
+  "has_any",
+  "has_all",
+  "in_cidr",
+  "outside",
+  "overlaps",
+  "present",
+] as const;
 export type Operator = (typeof operators)[number];
 
 const Scalar = Type.Union([Type.String({ maxLength: 512 }), Type.Number(), Type.Boolean()]);

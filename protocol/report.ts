@@ -54,7 +54,12 @@ export type AgentEvent = Static<typeof AgentEvent>;
 
 /** Says what is missing, signed with the batch it travels in: nothing is dropped silently. */
 export const Gap = Type.Object(
-  { at: UtcTimestamp, first: Type.Integer({ minimum: 1 }), last: Type.Integer({ minimum: 1 }), code: RefusalCodeSchema },
+  {
+    at: UtcTimestamp,
+    first: Type.Integer({ minimum: 1 }),
+    last: Type.Integer({ minimum: 1 }),
+    code: RefusalCodeSchema,
+  },
   { additionalProperties: false },
 );
 export type Gap = Static<typeof Gap>;

@@ -42,7 +42,17 @@ export const ObservedPart = Type.Object(
     hash: Type.Optional(Hash),
     phase: Type.Enum(["none", "fetching", "active", "refused"]),
     /** Set when something newer was refused; last good stays active. */
-    refused: Type.Optional(Type.Object({ version: Type.Integer({ minimum: 0 }), hash: Type.Optional(Hash), code: RefusalCodeSchema, detail: Type.String({ maxLength: 512 }) }, { additionalProperties: false })),
+    refused: Type.Optional(
+      Type.Object(
+        {
+          version: Type.Integer({ minimum: 0 }),
+          hash: Type.Optional(Hash),
+          code: RefusalCodeSchema,
+          detail: Type.String({ maxLength: 512 }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
   },
   { additionalProperties: false },
 );
@@ -62,7 +72,10 @@ export const SyncRequest = Type.Object(
     head_sequence: Type.Integer({ minimum: 0 }),
     kill_epochs: Type.Record(Type.String({ maxLength: 160 }), Type.Integer({ minimum: 0 })),
     /** Reports waiting, so the controller can say from where to continue. */
-    spool: Type.Object({ first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0 }) }, { additionalProperties: false }),
+    spool: Type.Object(
+      { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0 }) },
+      { additionalProperties: false },
+    ),
   },
   { additionalProperties: false },
 );
@@ -111,7 +124,13 @@ export const Heartbeat = Type.Object(
     connectors: Type.Record(Type.String({ maxLength: 48 }), Type.Enum(["ok", "failing", "open", "unknown"])),
     host: Type.Optional(
       Type.Object(
-        { platform: Type.String({ maxLength: 64 }), cpu_percent: Type.Number(), memory_bytes: Type.Number(), disk_free_bytes: Type.Number(), uptime_seconds: Type.Number() },
+        {
+          platform: Type.String({ maxLength: 64 }),
+          cpu_percent: Type.Number(),
+          memory_bytes: Type.Number(),
+          disk_free_bytes: Type.Number(),
+          uptime_seconds: Type.Number(),
+        },
         { additionalProperties: false },
       ),
     ),

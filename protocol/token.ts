@@ -27,7 +27,9 @@ export const AssetFacts = Type.Object(
     subnet: Type.Optional(Type.String()),
     subnet_hosts: Type.Optional(Type.Integer({ minimum: 0 })),
     /** Other names and addresses of the same thing: the never-touch list is checked against these too. */
-    also: Type.Optional(Type.Array(Type.Object({ type: Type.Enum(entityTypes), value: Type.String() }, { additionalProperties: false }))),
+    also: Type.Optional(
+      Type.Array(Type.Object({ type: Type.Enum(entityTypes), value: Type.String() }, { additionalProperties: false })),
+    ),
   },
   { additionalProperties: false },
 );
@@ -53,7 +55,9 @@ export const Context = Type.Object(
     /** Use of limit groups at decision time, `<policy>|<group>` -> count. Only groups that were read. */
     limits: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
     /** Leases in force on targets of this detection. */
-    leases: Type.Array(Type.Object({ action: ActionName, target: Type.String(), until: UtcTimestamp }, { additionalProperties: false })),
+    leases: Type.Array(
+      Type.Object({ action: ActionName, target: Type.String(), until: UtcTimestamp }, { additionalProperties: false }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -77,7 +81,10 @@ export const Slice = Type.Object(
 export type Slice = Static<typeof Slice>;
 
 /** One digest per section: an altered byte is named by the section it is in. */
-export const TokenDigests = Type.Object({ header: Hash, detection: Hash, context: Hash, slice: Hash, decision: Hash }, { additionalProperties: false });
+export const TokenDigests = Type.Object(
+  { header: Hash, detection: Hash, context: Hash, slice: Hash, decision: Hash },
+  { additionalProperties: false },
+);
 export type TokenDigests = Static<typeof TokenDigests>;
 
 export const TokenHeader = Type.Object(

@@ -79,7 +79,11 @@ const upLeaves: Readonly<Record<string, "syncRequest" | "heartbeat" | "presence"
 };
 
 /** Reads an up-topic back; undefined for anything that topicOf would not have written. */
-export const parseUpTopic = (topic: string): { readonly name: "syncRequest" | "heartbeat" | "presence" | "report"; readonly org: string; readonly agent: string } | undefined => {
+export const parseUpTopic = (
+  topic: string,
+):
+  | { readonly name: "syncRequest" | "heartbeat" | "presence" | "report"; readonly org: string; readonly agent: string }
+  | undefined => {
   const levels = topic.split("/");
   if (levels.length !== 7 || `${levels[0]}/${levels[1]}` !== root || levels[3] !== "up") return undefined;
   const [, , org, , partition, agent, leaf] = levels as [string, string, string, string, string, string, string];
@@ -90,6 +94,8 @@ export const parseUpTopic = (topic: string): { readonly name: "syncRequest" | "h
 
 /** Topic access of an agent, from the identity in its certificate. */
 export const agentMaySubscribe = (self: AgentAddress, filter: string): boolean =>
-  (["head", "killOrg", "killSite", "killAgent", "syncResponse", "acknowledgement"] as const).some((name) => topicOf[name](self) === filter);
+  (["head", "killOrg", "killSite", "killAgent", "syncResponse", "acknowledgement"] as const).some(
+    (name) => topicOf[name](self) === filter,
+  );
 export const agentMayPublish = (self: AgentAddress, topic: string): boolean =>
   (["syncRequest", "heartbeat", "presence", "report"] as const).some((name) => topicOf[name](self) === topic);

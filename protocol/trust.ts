@@ -7,7 +7,10 @@ const RoleKeySchema = Type.Object(
   { additionalProperties: false },
 );
 const Role = Type.Object(
-  { threshold: Type.Integer({ minimum: 1, maximum: 16 }), keys: Type.Array(RoleKeySchema, { minItems: 1, maxItems: 16 }) },
+  {
+    threshold: Type.Integer({ minimum: 1, maximum: 16 }),
+    keys: Type.Array(RoleKeySchema, { minItems: 1, maxItems: 16 }),
+  },
   { additionalProperties: false },
 );
 

@@ -21,7 +21,11 @@ export const Weights = Type.Object(
     cells: Type.Record(
       Type.String({ minLength: 1, maxLength: 512 }),
       Type.Object(
-        { k: Type.Number({ minimum: 0 }), n: Type.Number({ minimum: 0 }), m: Type.Number({ minimum: 0, maximum: 200 }) },
+        {
+          k: Type.Number({ minimum: 0 }),
+          n: Type.Number({ minimum: 0 }),
+          m: Type.Number({ minimum: 0, maximum: 200 }),
+        },
         { additionalProperties: false },
       ),
       { maxProperties: weightsCellsMax },
