@@ -89,6 +89,8 @@ export const BundleSettings = Type.Object(
     actions_per_minute_max: Type.Integer({ minimum: 0, maximum: 10_000 }),
     /** Window in which the same entities count as recent history and independent sources as agreeing. */
     history_seconds: Type.Integer({ minimum: 60, maximum: 7 * 24 * 3600 }),
+    /** Bound that the release keys put on the weights key: most that one step may raise a calibrated confidence, in log-odds; absent = 3. */
+    weights_step_up_max: Type.Optional(Type.Number({ minimum: 0, maximum: 20 })),
     /** observe = decide and record only, whatever the policies say. */
     mode: Type.Enum(["enforce", "approve", "observe"]),
   },

@@ -7,7 +7,10 @@ import { RefusalCodeSchema } from "./refusal.ts";
 const Hash = Type.String({ pattern: sha256Pattern });
 const Segment = Type.String({ pattern: segmentPattern });
 
-/** What is released for a site: pointer to a blob, fetched by hash. */
+/**
+ * What is released for a site: pointer to a blob, fetched by hash. `hash` and `bytes` are of the blob as published, which is
+ * the JSON text of the DSSE envelope; tokens name the hash of the signed payload inside it.
+ */
 export const BlobPointer = Type.Object(
   { version: Type.Integer({ minimum: 0 }), hash: Hash, bytes: Type.Integer({ minimum: 1 }) },
   { additionalProperties: false },
@@ -39,6 +42,7 @@ export type Head = Static<typeof Head>;
 export const ObservedPart = Type.Object(
   {
     version: Type.Integer({ minimum: 0 }),
+    /** Of the blob, as in BlobPointer, so that the two can be compared. */
     hash: Type.Optional(Hash),
     phase: Type.Enum(["none", "fetching", "active", "refused"]),
     /** Set when something newer was refused; last good stays active. */
