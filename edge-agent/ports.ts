@@ -1,5 +1,6 @@
 import type { Command } from "@reflex/protocol/command";
 import type { CommandState } from "@reflex/protocol/command-life";
+import type { Verdict } from "@reflex/protocol/decision";
 import type { Entity } from "@reflex/protocol/entity";
 import type { Refusal, RefusalCode } from "@reflex/protocol/refusal";
 import type { ReportKind, ReportRecord } from "@reflex/protocol/report";
@@ -54,7 +55,7 @@ export type RawRecord = {
   readonly settle: (fate: RecordFate) => void;
 };
 export type RecordFate =
-  | { readonly kind: "decided"; readonly decisionId: string; readonly verdict: string }
+  | { readonly kind: "decided"; readonly decisionId: string; readonly verdict: Verdict }
   | { readonly kind: "duplicate" }
   | { readonly kind: "not_detection"; readonly reason: string }
   | { readonly kind: "dead_letter"; readonly refusal: Refusal }
@@ -119,6 +120,8 @@ export type Journal = {
   /** Content hash under which an event id was decided, within the dedupe window; sees writes that are still queued. */
   readonly seen: (eventId: string) => string | undefined;
   readonly lastToken: () => { readonly sequence: number; readonly hash: string } | undefined;
+  /** Exact bytes of a stored token, within the retention. */
+  readonly tokenJson: (decisionId: string) => string | undefined;
   readonly decidedSince: (sinceMs: number) => readonly DecidedRow[];
   /** Commands not in a terminal state, oldest first. */
   readonly openCommands: () => readonly CommandRow[];

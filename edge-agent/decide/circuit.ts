@@ -1,0 +1,37 @@
+/**
+ * The containment circuit: too many actions in a minute pause automation and call a human. It stays open for a pause,
+ * long enough for a person to look and engage the kill switch, then closes by itself: an unattended site stays defended.
+ */
+export const circuitPauseMs = 15 * 60_000;
+const windowMs = 60_000;
+
+export type Circuit = {
+  /** May one more action be planned? Opens the circuit when the rate is reached. */
+  readonly closed: (nowMs: number, actionsPerMinuteMax: number) => boolean;
+  readonly noteAction: (atMs: number) => void;
+  readonly openUntilMs: () => number;
+  readonly restore: (openUntilMs: number) => void;
+};
+
+export const createCircuit = (onOpen: (untilMs: number) => void): Circuit => {
+  let recent: number[] = [];
+  let openUntilMs = 0;
+  return {
+    noteAction: (atMs) => {
+      recent.push(atMs);
+    },
+    closed: (nowMs, actionsPerMinuteMax) => {
+      if (nowMs < openUntilMs) return false;
+      recent = recent.filter((atMs) => atMs > nowMs - windowMs);
+      if (recent.length < actionsPerMinuteMax) return true;
+      openUntilMs = nowMs + circuitPauseMs;
+      recent = [];
+      onOpen(openUntilMs);
+      return false;
+    },
+    openUntilMs: () => openUntilMs,
+    restore: (untilMs) => {
+      openUntilMs = Math.max(openUntilMs, untilMs);
+    },
+  };
+};
