@@ -185,6 +185,10 @@ export const refusals = {
     meaning: "the report spool is full; a gap record says what is missing",
     remedy: "restore the link to the controller",
   },
+  "store-failed": {
+    meaning: "the controller's database did not take it; nothing was stored",
+    remedy: "check the database; it is sent again by itself",
+  },
   unauthorised: { meaning: "the caller may not do this", remedy: "use a token or certificate with the role" },
   "not-found": { meaning: "no such thing", remedy: "check the id" },
   conflict: { meaning: "something newer is already there", remedy: "read it, then decide again" },
