@@ -12,6 +12,7 @@ import {
   textLengthMax,
 } from "./limits.ts";
 import { Policy } from "./policy.ts";
+import { RecordOf } from "./record.ts";
 
 const Name = Type.String({ minLength: 1, maxLength: entityValueLengthMax });
 
@@ -138,7 +139,7 @@ export const BundleCase = Type.Object(
       { additionalProperties: false },
     ),
     /** Counters the case assumes, by `<policy>|<group>`. */
-    limits: Type.Optional(Type.Record(Type.String({ maxLength: 256 }), Type.Integer({ minimum: 0 }))),
+    limits: Type.Optional(RecordOf("^.{1,256}$", Type.Integer({ minimum: 0 }))),
     context: Type.Optional(CaseContext),
   },
   { additionalProperties: false },
@@ -169,10 +170,7 @@ export const Bundle = Type.Object(
     changelog: Type.String({ maxLength: 8_192 }),
     policies: Type.Array(Policy, { maxItems: policiesMax }),
     cases: Type.Array(BundleCase, { maxItems: 50_000 }),
-    lists: Type.Record(
-      Type.String({ pattern: "^[a-z][a-z0-9_]{0,63}$" }),
-      Type.Array(Name, { maxItems: listEntriesMax }),
-    ),
+    lists: RecordOf("^[a-z][a-z0-9_]{0,63}$", Type.Array(Name, { maxItems: listEntriesMax })),
     inventory: Type.Object(
       {
         assets: Type.Array(InventoryAsset, { maxItems: inventoryEntriesMax }),

@@ -8,6 +8,7 @@ import {
   tagsMax,
   textLengthMax,
 } from "./limits.ts";
+import { RecordOf } from "./record.ts";
 
 export const severities = ["low", "medium", "high", "critical"] as const;
 export type Severity = (typeof severities)[number];
@@ -18,8 +19,13 @@ export type ConfidenceOrigin = (typeof confidenceOrigins)[number];
 export const sourceDomains = ["network", "host", "identity", "cloud", "application"] as const;
 export type SourceDomain = (typeof sourceDomains)[number];
 
+// Which days there are is in the pattern, so that the JSON Schema alone refuses 30 February, in every message and language.
+const commonDay =
+  "\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))";
+const leapDay = "(?:\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29";
+
 /** RFC 3339 in UTC with milliseconds, `2026-01-31T12:00:00.000Z`: one spelling, so equal times are equal strings. */
-export const utcTimestampPattern = "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}\\.\\d{3}Z$";
+export const utcTimestampPattern = `^(?:${commonDay}|${leapDay})T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z$`;
 export const UtcTimestamp = Type.String({ pattern: utcTimestampPattern });
 
 export const Rule = Type.Object(
@@ -62,10 +68,10 @@ export const Detection = Type.Object(
     rule: Rule,
     source: DetectionSource,
     /** Scalar facts beside the known fields; keys are lower-case dotted names. */
-    enrichment: Type.Record(
-      Type.String({ pattern: "^[a-z0-9_.-]{1,64}$" }),
+    enrichment: RecordOf(
+      "^[a-z0-9_.-]{1,64}$",
       Type.Union([Type.String({ maxLength: textLengthMax }), Type.Number(), Type.Boolean()]),
-      { maxProperties: enrichmentFieldsMax },
+      enrichmentFieldsMax,
     ),
   },
   { additionalProperties: false },

@@ -189,7 +189,10 @@ export const refusals = {
     meaning: "the controller's database did not take it; nothing was stored",
     remedy: "check the database; it is sent again by itself",
   },
-  unreachable: { meaning: "the other side could not be reached or stopped answering", remedy: "check address, network and certificate; it is tried again by itself" },
+  unreachable: {
+    meaning: "the other side could not be reached or stopped answering",
+    remedy: "check address, network and certificate; it is tried again by itself",
+  },
   unauthorised: { meaning: "the caller may not do this", remedy: "use a token or certificate with the role" },
   "not-found": { meaning: "no such thing", remedy: "check the id" },
   conflict: { meaning: "something newer is already there", remedy: "read it, then decide again" },

@@ -2,6 +2,7 @@ import Type, { type Static } from "typebox";
 import { UtcTimestamp } from "./detection.ts";
 import { Envelope } from "./envelope.ts";
 import { segmentPattern, sha256Pattern } from "./ids.ts";
+import { RecordOf } from "./record.ts";
 import { RefusalCodeSchema } from "./refusal.ts";
 
 const Hash = Type.String({ pattern: sha256Pattern });
@@ -32,7 +33,7 @@ export const Head = Type.Object(
     bundle: Type.Optional(BlobPointer),
     weights: Type.Optional(BlobPointer),
     trust_version: Type.Integer({ minimum: 1 }),
-    kill_epochs: Type.Record(Type.String({ maxLength: 160 }), Type.Integer({ minimum: 1 })),
+    kill_epochs: RecordOf("^.{1,160}$", Type.Integer({ minimum: 1 })),
   },
   { additionalProperties: false },
 );
@@ -74,7 +75,7 @@ export const SyncRequest = Type.Object(
     bundle: ObservedPart,
     weights: ObservedPart,
     head_sequence: Type.Integer({ minimum: 0 }),
-    kill_epochs: Type.Record(Type.String({ maxLength: 160 }), Type.Integer({ minimum: 0 })),
+    kill_epochs: RecordOf("^.{1,160}$", Type.Integer({ minimum: 0 })),
     /** Reports waiting, so the controller can say from where to continue. */
     spool: Type.Object(
       { first: Type.Integer({ minimum: 0 }), last: Type.Integer({ minimum: 0 }) },
@@ -114,7 +115,7 @@ export const Heartbeat = Type.Object(
     killed: Type.Boolean(),
     bundle: ObservedPart,
     weights: ObservedPart,
-    kill_epochs: Type.Record(Type.String({ maxLength: 160 }), Type.Integer({ minimum: 0 })),
+    kill_epochs: RecordOf("^.{1,160}$", Type.Integer({ minimum: 0 })),
     counts: Type.Object(
       {
         detections: Type.Integer({ minimum: 0 }),
@@ -125,7 +126,7 @@ export const Heartbeat = Type.Object(
       },
       { additionalProperties: false },
     ),
-    connectors: Type.Record(Type.String({ maxLength: 48 }), Type.Enum(["ok", "failing", "open", "unknown"])),
+    connectors: RecordOf("^.{1,48}$", Type.Enum(["ok", "failing", "open", "unknown"])),
     host: Type.Optional(
       Type.Object(
         {

@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { utcTimestampPattern } from "./detection.ts";
 import { isUtcTimestamp, parseTimestamp, timestampOf } from "./timestamp.ts";
 
 const two = (value: number): string => String(value).padStart(2, "0");
+const pattern = new RegExp(utcTimestampPattern);
 const anyMs = fc.integer({ min: -62_167_219_200_000, max: 253_402_300_799_999 });
 
 describe("a time is read as it was written", () => {
@@ -53,6 +55,7 @@ describe("a time is read as it was written", () => {
         const isReal = !Number.isNaN(date.getTime()) && date.toISOString() === any;
         expect(parseTimestamp(any)).toBe(isReal ? date.getTime() : undefined);
         expect(isUtcTimestamp(any)).toBe(isReal);
+        expect(pattern.test(any)).toBe(isReal);
       }),
       { numRuns: 5_000 },
     );
@@ -120,6 +123,14 @@ describe("one spelling on the wire", () => {
       { numRuns: 2_000 },
     );
   });
+  test("the pattern in the schemas knows every day of four centuries", () => {
+    for (let ms = Date.UTC(1900, 0, 1); ms < Date.UTC(2300, 0, 1); ms += 86_400_000) {
+      if (!pattern.test(timestampOf(ms))) expect.fail(timestampOf(ms));
+    }
+    for (let year = 1900; year < 2300; year += 1) {
+      expect(pattern.test(`${year}-02-29T00:00:00.000Z`)).toBe(new Date(Date.UTC(year, 1, 29)).getUTCMonth() === 1);
+    }
+  });
   test.each([
     "2026-01-31T12:00:00Z",
     "2026-01-31 12:00:00.000Z",
@@ -129,6 +140,7 @@ describe("one spelling on the wire", () => {
     "2026-02-30T12:00:00.000Z",
   ])("%s is another spelling, or no time", (text) => {
     expect(isUtcTimestamp(text)).toBe(false);
+    expect(pattern.test(text)).toBe(false);
   });
   test.each([Number.NaN, Number.POSITIVE_INFINITY, 253_402_300_800_000, -62_167_219_200_001])(
     "%s has no year of four digits",

@@ -6,6 +6,7 @@ import { Detection, sourceDomains, UtcTimestamp } from "./detection.ts";
 import { entityTypes } from "./entity.ts";
 import { segmentPattern, sha256Pattern } from "./ids.ts";
 import { Policy } from "./policy.ts";
+import { RecordOf } from "./record.ts";
 import { Weights } from "./weights.ts";
 
 const Hash = Type.String({ pattern: sha256Pattern });
@@ -20,6 +21,8 @@ export const AssetFacts = Type.Object(
     matches: Type.Integer({ minimum: 0 }),
     name: Type.Optional(Type.String()),
     class: Type.Optional(Type.String()),
+    /** Assets of the same class: the population of a percent limit per asset class. */
+    class_members: Type.Optional(Type.Integer({ minimum: 0 })),
     criticality: Type.Optional(Type.Enum(criticalities)),
     owner: Type.Optional(Type.String()),
     groups: Type.Optional(Type.Array(Type.String())),
@@ -53,7 +56,7 @@ export const Context = Type.Object(
     /** Prior outcomes of acting on this rule here. */
     prior: Type.Object({ confirmed: Count, failed: Count, overridden: Count }, { additionalProperties: false }),
     /** Use of limit groups at decision time, `<policy>|<group>` -> count. Only groups that were read. */
-    limits: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
+    limits: RecordOf("^.{1,256}$", Type.Integer({ minimum: 0 })),
     /** Leases in force on targets of this detection. */
     leases: Type.Array(
       Type.Object({ action: ActionName, target: Type.String(), until: UtcTimestamp }, { additionalProperties: false }),
@@ -71,10 +74,10 @@ export type Context = Static<typeof Context>;
 export const Slice = Type.Object(
   {
     policies: Type.Array(Policy),
-    lists: Type.Record(Type.String(), Type.Array(Type.String())),
+    lists: RecordOf("^.{1,64}$", Type.Array(Type.String())),
     never_touch: Type.Array(NeverTouch),
     routing: Type.Array(Route),
-    weights: Type.Pick(Weights, ["version", "prior_strength", "cells"]),
+    weights: Type.Pick(Weights, ["version", "prior_strength", "cells"], { additionalProperties: false }),
   },
   { additionalProperties: false },
 );

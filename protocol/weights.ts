@@ -3,6 +3,7 @@ import { Audience } from "./bundle.ts";
 import { UtcTimestamp } from "./detection.ts";
 import { sha256Pattern } from "./ids.ts";
 import { weightsCellsMax } from "./limits.ts";
+import { RecordOf } from "./record.ts";
 
 /**
  * The learned confidence model, signed and versioned apart from the bundle.
@@ -18,8 +19,8 @@ export const Weights = Type.Object(
     issued_at: UtcTimestamp,
     /** Strength of the vendor's or default confidence as prior (pseudo-counts). */
     prior_strength: Type.Number({ minimum: 0, maximum: 200 }),
-    cells: Type.Record(
-      Type.String({ minLength: 1, maxLength: 512 }),
+    cells: RecordOf(
+      "^.{1,512}$",
       Type.Object(
         {
           k: Type.Number({ minimum: 0 }),
@@ -28,7 +29,7 @@ export const Weights = Type.Object(
         },
         { additionalProperties: false },
       ),
-      { maxProperties: weightsCellsMax },
+      weightsCellsMax,
     ),
   },
   { additionalProperties: false },
