@@ -65,7 +65,8 @@ export const createMqttLink = (deps: MqttLinkDeps): Link => {
     const options = optionsOf(deps, times);
     if (!options.ok) {
       log.error({ code: options.error.code, detail: options.error.detail }, "cannot connect");
-      return connectAfter(backoff.nextMs());
+      connectAfter(backoff.nextMs());
+      return;
     }
     const made = mqtt.connect(deps.url, options.value);
     client = made;
@@ -108,7 +109,8 @@ export const createMqttLink = (deps: MqttLinkDeps): Link => {
       await made.publishAsync(topicOf.presence(address), JSON.stringify({ online: true }), { qos: 1 });
     } catch (error) {
       log.warn({ error: messageOf(error) }, "broker refused a subscription");
-      return replace(made, "subscriptions refused");
+      replace(made, "subscriptions refused");
+      return;
     }
     if (made !== client) return;
     isReady = true;
@@ -120,10 +122,16 @@ export const createMqttLink = (deps: MqttLinkDeps): Link => {
 
   const take = (topic: string, payload: Uint8Array): void => {
     const name = nameByTopic.get(topic);
-    if (name === undefined) return deps.onRefused("unknown", refusal("audience-wrong", topic.slice(0, 256)));
-    if (payload.length > mqttPacketBytesMax) {
-      return deps.onRefused(name, refusal("too-large", `${payload.length} bytes, ${mqttPacketBytesMax} are allowed`));
+    if (name === undefined) {
+      deps.onRefused("unknown", refusal("audience-wrong", topic.slice(0, 256)));
+    } else if (payload.length > mqttPacketBytesMax) {
+      deps.onRefused(name, refusal("too-large", `${payload.length} bytes, ${mqttPacketBytesMax} are allowed`));
+    } else {
+      handOver(name, payload);
     }
+  };
+
+  const handOver = (name: DownName, payload: Uint8Array): void => {
     for (const handle of handlers.get(name) ?? []) {
       try {
         handle(payload);

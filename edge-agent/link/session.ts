@@ -145,8 +145,8 @@ export const createSession = (deps: SessionDeps): Session => {
     isAskingHttps = true;
     const answered = await deps.syncOverHttps(syncRequest());
     isAskingHttps = false;
-    if (!answered.ok) return refuse("https", answered.error);
-    await takeSync(answered.value);
+    if (answered.ok) await takeSync(answered.value);
+    else refuse("https", answered.error);
   };
 
   // ---- hear ------------------------------------------------------------------------------------------------------
@@ -224,9 +224,9 @@ export const createSession = (deps: SessionDeps): Session => {
 
   const takeAcknowledgement = (bytes: Uint8Array): void => {
     const read = readJson(crypto, bytes, checkAcknowledgement);
-    if (!read.ok) return refuse("acknowledgement", read.error);
-    if (read.value.agent !== deps.self.agent) return refuse("acknowledgement", refusal("audience-wrong"));
-    deps.reporter.acknowledge(read.value.acknowledged);
+    if (!read.ok) refuse("acknowledgement", read.error);
+    else if (read.value.agent !== deps.self.agent) refuse("acknowledgement", refusal("audience-wrong"));
+    else deps.reporter.acknowledge(read.value.acknowledged);
   };
 
   // ---- reach what is desired -------------------------------------------------------------------------------------
