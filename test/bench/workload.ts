@@ -50,10 +50,14 @@ export const assetClasses = [
 const tagCount = 600;
 const originCount = 60;
 const sensorCount = 60;
+const ruleCount = 400;
 
 const tagOf = (index: number): string => `attack.t${1000 + index}`;
 const originOf = (index: number): string => (index === 0 ? "known_ioc" : `ruleset_${index}`);
 const sensorOf = (index: number): string => `sensor-${index}`;
+
+const ruleIdOf = (index: number): string => String(2_000_000 + index);
+export const ruleIds: readonly string[] = Array.from({ length: ruleCount }, (_, index) => ruleIdOf(index));
 
 // ---- policies
 
@@ -102,6 +106,9 @@ const createPolicy = (dice: Dice, index: number): Policy => {
       do: { action: about.action, target: `${about.role}.${about.type}`, ttl_seconds: 3_600 },
     };
   }
+  // Global guards are caps, as real ones are; whether they match does not depend on the cap.
+  // biome-ignore lint/suspicious/noThenProperty: the word of the policy language
+  if (layer === "global") return { ...named, kind: "guard", then: "deny", limit: subnetLimit };
   const thens = ["deny", "require_approval", "restrict"] as const;
   const effect = thens[dice.below(thens.length)] ?? "deny";
   // biome-ignore lint/suspicious/noThenProperty: the word of the policy language
@@ -110,6 +117,8 @@ const createPolicy = (dice: Dice, index: number): Policy => {
   if (effect === "deny") return guard;
   return { ...guard, approval: { from: "analyst", quorum: 1, expires_seconds: 1_800, on_timeout: "deny" } };
 };
+
+const subnetLimit = { count: "targets", per: "subnet", max_percent: 5, window_seconds: 3_600 } as const;
 
 const createMatch = (dice: Dice, about: Recommended): Condition[] => {
   const made = conditionMakers.map(({ share, make }) => ({
@@ -166,7 +175,7 @@ const createItem = (dice: Dice, index: number): WorkItem => {
   const dstClass = assetClasses[classIndex] ?? assetClasses[0];
   const src = addressText(createAddress(dice));
   const dst = hostOf(classIndex, dice.below(hostsPerClass));
-  const ruleNumber = dice.skewed(400);
+  const ruleNumber = dice.skewed(ruleCount);
   const tags = [...new Set(Array.from({ length: 1 + dice.below(3) }, () => tagOf(dice.skewed(tagCount))))];
   const random = Uint8Array.from({ length: 10 }, () => dice.below(256));
   const detection: Detection = {
@@ -181,7 +190,7 @@ const createItem = (dice: Dice, index: number): WorkItem => {
     recommended_action: about.action,
     entities: createEntities(about, src, dst, dice.below(500)),
     rule: {
-      id: String(2_000_000 + ruleNumber),
+      id: ruleIdOf(ruleNumber),
       name: `Benchmark rule ${ruleNumber}`,
       origin: originOf(dice.skewed(originCount)),
     },
