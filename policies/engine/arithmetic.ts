@@ -6,8 +6,8 @@
 /** Rounded to 1e-6; every number that goes into a token passes here. Never -0. */
 export const round6 = (value: number): number => Math.round(value * 1e6) / 1e6 + 0;
 
-const ln2High = 0.69314718036912381649; // fdlibm's split of ln 2: high part exact in 33 bits
-const ln2Low = 1.90821492927058770002e-10;
+const ln2High = 0.6931471803691238; // fdlibm's split of ln 2: high part exact in 33 bits
+const ln2Low = 1.9082149292705877e-10;
 
 /** e^x for |x| <= 700; error below 1e-15 relative, far inside the rounding to 1e-6. */
 export const exp = (x: number): number => {

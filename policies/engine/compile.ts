@@ -10,6 +10,7 @@ import { emptyFieldFacts, fieldIndex } from "./field-facts.ts";
 import { createInventory, type Inventory } from "./inventory.ts";
 import { createMatcher, type Matcher } from "./match.ts";
 import { createNeverTouch, type NeverTouchList } from "./never-touch.ts";
+import { needsWholeList } from "./slice.ts";
 
 /** One policy with its conditions checked and `$lists` resolved. */
 export type CompiledPolicy = {
@@ -18,6 +19,14 @@ export type CompiledPolicy = {
   readonly unless: readonly (readonly CheckedCondition[])[];
   /** A permit whose conditions on its own action can never hold. */
   readonly never: boolean;
+  /** `$lists` the policy names, and on which fields. */
+  readonly lists: readonly ListUse[];
+};
+export type ListUse = {
+  readonly name: string;
+  readonly field: number;
+  /** The answer depends on entries that no fact touches. */
+  readonly whole: boolean;
 };
 
 /** Policies in the order of their ids, whatever order they came in: a position means one policy. */
@@ -74,20 +83,30 @@ export const compilePolicies = (policies: readonly Policy[], lists: Lists): Resu
   return ok({ policies: compiled, lists, used, matcher: createMatcher(compiled) });
 };
 
-const compilePolicy = (policy: Policy, lists: Lists, used: Uint8Array): Result<CompiledPolicy, string> => {
-  const match = checkAll(policy.match, lists);
+const compilePolicy = (policy: Policy, bundleLists: Lists, used: Uint8Array): Result<CompiledPolicy, string> => {
+  const match = checkAll(policy.match, bundleLists);
   if (!match.ok) return match;
   const unless: (readonly CheckedCondition[])[] = [];
   for (const block of policy.unless) {
-    const checked = checkAll(block, lists);
+    const checked = checkAll(block, bundleLists);
     if (!checked.ok) return checked;
     unless.push(checked.value);
   }
-  for (const condition of [...match.value, ...unless.flat()]) used[condition.index] = 1;
+  const lists: ListUse[] = [];
+  for (const condition of [...match.value, ...unless.flat()]) {
+    used[condition.index] = 1;
+    for (const { key } of condition.sets)
+      if (key.startsWith("$"))
+        lists.push({
+          name: key.slice(1),
+          field: condition.index,
+          whole: needsWholeList(condition.index, condition.op),
+        });
+  }
   return ok(
     policy.kind === "guard"
-      ? { policy, match: match.value, unless, never: false }
-      : settleAction(policy, match.value, unless),
+      ? { policy, match: match.value, unless, never: false, lists }
+      : settleAction(policy, match.value, unless, lists),
   );
 };
 
@@ -106,6 +125,7 @@ const settleAction = (
   policy: Policy & { kind: "permit" },
   match: readonly CheckedCondition[],
   unless: readonly (readonly CheckedCondition[])[],
+  lists: readonly ListUse[],
 ): CompiledPolicy => {
   const facts = emptyFieldFacts();
   facts[fieldIndex.action] = policy.do.action;
@@ -117,6 +137,7 @@ const settleAction = (
     policy,
     match: match.filter((condition) => !settled(condition)),
     unless: blocks.filter((block) => block.length > 0),
+    lists,
     never:
       match.some((condition) => settled(condition) && condition.test(facts) !== yes) ||
       blocks.some((block) => block.length === 0),

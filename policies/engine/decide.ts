@@ -6,7 +6,7 @@ import { parseAddress, parseNetwork } from "./address.ts";
 import { type Draft, draftCandidates } from "./candidates.ts";
 import type { CompiledBundle } from "./compile.ts";
 import { explainUndo, justify } from "./explain.ts";
-import { emptyFieldFacts, setDetectionFacts } from "./field-facts.ts";
+import { emptyFieldFacts, type FieldFacts, setDetectionFacts } from "./field-facts.ts";
 import { judgeCandidate } from "./guards.ts";
 import { createLimitTally, type LimitReader } from "./limits.ts";
 import { scoreDetection } from "./score.ts";
@@ -36,6 +36,8 @@ export type Matched = {
   readonly actions: readonly Candidate["action"][];
   readonly cells: readonly string[];
   readonly site: string;
+  /** Facts of the detection, for cutting lists. */
+  readonly facts: FieldFacts;
 };
 
 /** An analyst looks again at what no policy covered within a day. */
@@ -139,6 +141,7 @@ export const decide = (input: DecideInput): DecideResult => {
     actions: judged.map(({ action }) => action),
     cells: scored.cells,
     site,
+    facts,
   };
   return { decision, limitsRead, matched };
 };

@@ -1,0 +1,37 @@
+import type { BundleCase } from "@reflex/protocol/bundle";
+import type { Decision } from "@reflex/protocol/decision";
+import type { CompiledBundle } from "./compile.ts";
+import { decide } from "./decide.ts";
+import { gatherAssets } from "./facts.ts";
+
+/** Same for every run: a case is about the verdict, not about who decided when. */
+const caseDecisionId = "00000000-0000-7000-8000-000000000000";
+
+/**
+ * Decides a case as an enforcing agent of the site would that has seen nothing else: no history, no agreement beyond the
+ * source itself, brakes open, and limits used as the case says (0 where it does not).
+ */
+export const decideForCase = (compiled: CompiledBundle, site: string, bundleCase: BundleCase): Decision => {
+  const { detection } = bundleCase;
+  const used = bundleCase.limits ?? {};
+  return decide({
+    detection,
+    context: {
+      received_at: detection.timestamp,
+      mode: "enforce",
+      killed: false,
+      lease_valid: true,
+      circuit_closed: true,
+      assets: gatherAssets(compiled, detection),
+      history: { detections: 0, distinct_rules: 0, actions: 0 },
+      agreement: [detection.source.domain],
+      prior: { confirmed: 0, failed: 0, overridden: 0 },
+      leases: [],
+    },
+    limits: { used: (key) => (Object.hasOwn(used, key) ? used[key] : 0) },
+    compiled,
+    site,
+    nowMs: Date.parse(detection.timestamp),
+    decisionId: caseDecisionId,
+  }).decision;
+};
