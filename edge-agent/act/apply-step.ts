@@ -1,0 +1,168 @@
+import type { CommandEvent } from "@reflex/protocol/command-life";
+import type { RefusalCode } from "@reflex/protocol/refusal";
+import type { ApplyOutcome } from "../ports.ts";
+import { backoffMs } from "./backoff.ts";
+import { type CallResult, callWithin, detailOf } from "./calls.ts";
+import { type CommandChanges, changeCommand, moveCommand } from "./command-step.ts";
+import { callOf, type Entry, fieldsOf } from "./entry.ts";
+import type { LaneParts } from "./lane.ts";
+import { captureToShare, holdersBeside } from "./next-step.ts";
+
+export type ApplySteps = {
+  readonly begin: (entry: Entry) => Promise<void>;
+  /** The last call applied nothing and asked to be repeated. */
+  readonly callAgain: (entry: Entry) => Promise<void>;
+  /** Verified missing: once more, with the same idempotency key. */
+  readonly resend: (entry: Entry) => Promise<void>;
+};
+
+/** The intent is durable before the call, the undo data before the intent. */
+export const createApplySteps = ({ connector, description, slots, deps, record, entries }: LaneParts): ApplySteps => {
+  const { clock, timers, random, brakes, log, limits } = deps;
+  const { advance, succeed, fail, alarm, commitFirst, wait, outcomeWrites } = record;
+
+  const begin: ApplySteps["begin"] = async (entry) => {
+    if (connector === undefined || !description?.actions.includes(entry.row.command.action)) {
+      return fail(
+        entry,
+        "withdraw",
+        "connector-unknown",
+        `${entry.row.command.connector} cannot ${entry.row.command.action}`,
+      );
+    }
+    const closed = brakes.check(entry.row.command);
+    if (closed !== undefined) return advance(entry, ["withdraw"], { code: closed });
+    if (entry.hasWaited && clock.nowMs() - entry.row.atMs > limits.plannedAgeMaxMs) {
+      return advance(entry, ["withdraw"], { code: "stale", detail: "it could not be sent in time" });
+    }
+    const undoAtMs = clock.nowMs() + entry.row.command.ttl * 1_000;
+    const holders = holdersBeside(entry, entries(), clock.nowMs()).filter(({ row }) => row.state === "in_force");
+    const heldUntilMs = Math.max(0, ...holders.map((holder) => holder.deadlineMs));
+    const shared = captureToShare(entry, entries());
+    if (holders.length > 0 && (!description.nativeTtl || heldUntilMs >= undoAtMs))
+      return join(entry, holders, undoAtMs, shared);
+    let undoData = shared;
+    if (undoData === undefined) {
+      const captured = await callWithin(timers, limits.callTimeoutMs, () =>
+        connector.captureUndo(callOf(entry, undoAtMs, clock.nowMs())),
+      );
+      if (captured.kind === "answered" && !captured.answer.ok) {
+        return fail(entry, "withdraw", captured.answer.error.code, captured.answer.error.detail);
+      }
+      if (captured.kind !== "answered" || !captured.answer.ok) return retryCapture(entry, detailOf(captured));
+      undoData = captured.answer.value;
+    }
+    return send(entry, ["send"], { undoAtMs, undoData, attempts: 1 });
+  };
+
+  /** The target is enforced already: one more lease on it, no second call. */
+  const join = async (
+    entry: Entry,
+    holders: readonly Entry[],
+    undoAtMs: number,
+    undoData: string | undefined,
+  ): Promise<void> => {
+    const verified = holders.some(({ row }) => row.verified);
+    const joined = moveCommand(entry.row, ["send", "applied", "found"], clock.nowMs(), {
+      undoAtMs,
+      verified,
+      detail: `joins the lease of ${holders[0]?.row.command.command_id ?? ""}`,
+      ...(undoData === undefined ? {} : { undoData }),
+    });
+    await commitFirst(entry, joined, outcomeWrites(joined, "success"));
+  };
+
+  const retryCapture = (entry: Entry, detail: string): void => {
+    entry.triesInState += 1;
+    if (entry.triesInState >= limits.attemptsMax)
+      fail(entry, "withdraw", "connector-failed", `undo data could not be captured: ${detail}`);
+    else wait(entry, backoffMs(entry.triesInState, limits.applyBackoff, random));
+  };
+
+  /** Makes the intent durable, then calls. Nothing leaves the agent when the journal does not take the intent. */
+  const send = async (entry: Entry, events: readonly CommandEvent[], changes: CommandChanges): Promise<void> => {
+    const sent = moveCommand(entry.row, events, clock.nowMs(), { ...changes, code: undefined, detail: undefined });
+    if (await commitFirst(entry, sent)) await apply(entry);
+  };
+
+  const callAgain: ApplySteps["callAgain"] = async (entry) => {
+    const again = changeCommand(
+      entry.row,
+      { state: "sent", atMs: clock.nowMs() },
+      { attempts: entry.row.attempts + 1 },
+    );
+    if (await commitFirst(entry, again)) await apply(entry);
+  };
+
+  const resend: ApplySteps["resend"] = (entry) => send(entry, ["resend"], { attempts: entry.row.attempts + 1 });
+
+  const apply = async (entry: Entry): Promise<void> => {
+    if (connector === undefined) return;
+    const release = await slots.take(false);
+    // Asked last of all: a kill that was heard while waiting for the disk or for a slot still stops this call.
+    const closed = brakes.check(entry.row.command);
+    if (closed !== undefined || deps.isStopping()) {
+      release();
+      if (closed !== undefined) return advance(entry, [entry.hasDoubt ? "unknown" : "refused"], { code: closed });
+      entry.isProvenAbsent = true;
+      return;
+    }
+    entry.isProvenAbsent = false;
+    const result = await callWithin(timers, limits.callTimeoutMs, () =>
+      connector.apply(callOf(entry, entry.deadlineMs, clock.nowMs())),
+    );
+    release();
+    noteOutstanding(entry, result);
+    settleApply(entry, result.kind === "answered" ? result.answer : { kind: "unknown", detail: detailOf(result) });
+  };
+
+  const settleApply = (entry: Entry, outcome: ApplyOutcome): void => {
+    switch (outcome.kind) {
+      case "applied": {
+        // A connector that cannot verify is taken at its word, and the row says so.
+        const events: CommandEvent[] = description?.canVerify ? ["applied"] : ["applied", "found"];
+        succeed(entry, events, { verified: false, code: undefined, detail: outcome.detail });
+        return;
+      }
+      case "refused":
+        giveUp(entry, outcome.code, outcome.detail);
+        return;
+      case "retry":
+        if (entry.row.attempts >= limits.attemptsMax) {
+          giveUp(entry, "connector-failed", outcome.detail);
+          return;
+        }
+        entry.isProvenAbsent = true;
+        log.warn(
+          { ...fieldsOf(entry), detail: outcome.detail, attempts: entry.row.attempts },
+          "connector asks to be tried again",
+        );
+        wait(entry, backoffMs(entry.row.attempts, limits.applyBackoff, random, outcome.retryAfterMs));
+        return;
+      case "unknown": {
+        // Nobody will ever verify it: at most once. Its lease still ends on time.
+        const beside = description?.canVerify ? [] : alarm(entry, "warning", "command-unproven", outcome.detail);
+        advance(entry, ["unknown"], { code: "connector-timeout", detail: outcome.detail }, beside);
+        return;
+      }
+    }
+  };
+
+  /** An earlier call of unknown fate may have worked, whatever this one says: then only verifying settles it. */
+  const giveUp = (entry: Entry, code: RefusalCode, detail: string): void => {
+    if (entry.hasDoubt) advance(entry, ["unknown"], { code, detail });
+    else fail(entry, "refused", code, detail);
+  };
+
+  const noteOutstanding = (entry: Entry, result: CallResult<ApplyOutcome>): void => {
+    if (result.kind !== "timed_out") return;
+    entry.isCallOutstanding = true;
+    const end = (): void => {
+      entry.isCallOutstanding = false;
+    };
+    const cancel = timers.after(limits.lateCallMs, end);
+    void result.ended.then(end).then(cancel);
+  };
+
+  return { begin, callAgain, resend };
+};

@@ -1,0 +1,90 @@
+import type { CommandRow, ConnectorCall, ConnectorDescription, JournalWrite, Timers } from "../ports.ts";
+import { deadlineMs, secondsLeft } from "./lease.ts";
+import type { ExecutorLimits } from "./limits.ts";
+import type { LaneEntry } from "./next-step.ts";
+
+/** One command as its lane holds it. What is not in the row is forgotten in a crash, and nothing breaks by that. */
+export type Entry = {
+  -readonly [Key in keyof LaneEntry]: LaneEntry[Key];
+} & {
+  cancelWait: () => void;
+  hasWaited: boolean;
+  /** Some call for it ended without an answer, here or before a crash. */
+  hasDoubt: boolean;
+  undoReason: string;
+  /** Tries of the present state that brought no answer. */
+  triesInState: number;
+  /** Verify answers "absent" in the present state. */
+  absentReads: number;
+  /** An apply call that was given up on and may still have its effect. */
+  isCallOutstanding: boolean;
+  /** Steps that happened but are not on the disk yet; one writer at a time keeps their order. */
+  unwritten: JournalWrite[];
+  writing: Promise<boolean> | undefined;
+};
+
+export const createEntry = (
+  row: CommandRow,
+  description: ConnectorDescription | undefined,
+  limits: ExecutorLimits,
+  nowMs: number,
+  isRecovered: boolean,
+): Entry => {
+  const isTooOld = isRecovered && row.state === "planned" && nowMs - row.atMs > limits.plannedAgeMaxMs;
+  return {
+    row,
+    deadlineMs: deadlineMs(row, nowMs),
+    isWaiting: false,
+    isUndoAsked: false,
+    isProvenAbsent: false,
+    canVerify: description?.canVerify ?? false,
+    ...(isTooOld ? { withdrawCode: "stale" as const } : {}),
+    cancelWait: () => {},
+    hasWaited: false,
+    hasDoubt: row.state !== "planned",
+    undoReason: "",
+    triesInState: 0,
+    absentReads: 0,
+    isCallOutstanding: false,
+    unwritten: [],
+    writing: undefined,
+  };
+};
+
+/** What the connector is told; `untilMs` is when the lease ends. */
+export const callOf = ({ row }: Pick<Entry, "row">, untilMs: number, nowMs: number): ConnectorCall => {
+  const { command, undoData } = row;
+  return {
+    commandId: command.command_id,
+    idempotencyKey: command.idempotency_key,
+    action: command.action,
+    target: command.target,
+    ttlSeconds: secondsLeft(untilMs, nowMs),
+    reason: command.reason,
+    ...(undoData === undefined ? {} : { undoData }),
+  };
+};
+
+export const waitBeforeNext = (entry: Entry, timers: Timers, delayMs: number, poke: () => void): void => {
+  endWait(entry);
+  entry.isWaiting = true;
+  entry.hasWaited = true;
+  entry.cancelWait = timers.after(delayMs, () => {
+    entry.isWaiting = false;
+    poke();
+  });
+};
+
+export const endWait = (entry: Entry): void => {
+  entry.cancelWait();
+  entry.cancelWait = () => {};
+  entry.isWaiting = false;
+};
+
+/** For log lines. */
+export const fieldsOf = ({ row }: Pick<Entry, "row">): Record<string, unknown> => ({
+  commandId: row.command.command_id,
+  action: row.command.action,
+  connector: row.command.connector,
+  state: row.state,
+});

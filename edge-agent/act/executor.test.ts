@@ -1,0 +1,677 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { uuidV7 } from "@reflex/protocol/ids";
+import type { RefusalCode } from "@reflex/protocol/refusal";
+import { timestampOf } from "@reflex/protocol/timestamp";
+import fc from "fast-check";
+import { afterEach, describe, expect, test } from "vitest";
+import type { CommandRow, Connector, ConnectorCall, Journal, Log, Random } from "../ports.ts";
+import { openJournal, simulatedCrash } from "../store/journal.ts";
+import { createExecutor, type Executor } from "./executor.ts";
+import { createSimulatedTime, type SimulatedTime } from "./simulated-time.test-fake.ts";
+
+const quiet: Log = { info: () => {}, warn: () => {}, error: () => {} };
+const startMs = Date.UTC(2026, 0, 1);
+
+// ---- a far end that works, with the faults of real ones --------------------------------------------------------
+
+type Fate =
+  | "ok"
+  | "done, but no answer"
+  | "not done, no answer"
+  | "done late"
+  | "try again"
+  | "broken pipe"
+  | "refused";
+const fates: readonly Fate[] = [
+  "ok",
+  "done, but no answer",
+  "not done, no answer",
+  "done late",
+  "try again",
+  "broken pipe",
+  "refused",
+];
+
+type FarEnd = {
+  readonly connector: (isAlive: () => boolean) => Connector;
+  readonly present: Map<string, string>;
+  readonly applied: Map<string, number>;
+  readonly applyCalls: Map<string, number>;
+  readonly undoCalls: () => number;
+  readonly violations: string[];
+  fates: readonly Fate[];
+  isKilled: boolean;
+};
+
+const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd => {
+  const present = new Map<string, string>();
+  const applied = new Map<string, number>();
+  const applyCalls = new Map<string, number>();
+  const violations: string[] = [];
+  let calls = 0;
+  let undoCalls = 0;
+  const never = <Answer>(): Promise<Answer> => new Promise(() => {});
+  const fateOfNext = (): Fate => farEnd.fates[calls++ % Math.max(1, farEnd.fates.length)] ?? "ok";
+  const keyOf = (call: ConnectorCall): string => `${call.action} ${call.target.value}`;
+  const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+
+  const doApply = (call: ConnectorCall): void => {
+    if (present.has(keyOf(call))) return;
+    present.set(keyOf(call), call.idempotencyKey);
+    bump(applied, call.idempotencyKey);
+  };
+  const farEnd: FarEnd = {
+    present,
+    applied,
+    applyCalls,
+    undoCalls: () => undoCalls,
+    violations,
+    fates: [],
+    isKilled: false,
+    connector: (isAlive) => ({
+      name: "far-end",
+      describe: () => ({
+        actions: ["block_ip", "allow_ip"],
+        nativeTtl: false,
+        canVerify,
+        about: "a far end in memory",
+      }),
+      start: async () => ({ ok: true, value: undefined }),
+      captureUndo: async () => (isAlive() ? { ok: true, value: "was absent" } : never()),
+      apply: (call) => {
+        if (!isAlive()) return never();
+        if (farEnd.isKilled) violations.push(`applied ${keyOf(call)} while killed`);
+        if (call.undoData !== "was absent") violations.push(`applied ${keyOf(call)} without undo data`);
+        bump(applyCalls, call.idempotencyKey);
+        switch (fateOfNext()) {
+          case "ok":
+            doApply(call);
+            return Promise.resolve({ kind: "applied" });
+          case "done, but no answer":
+            doApply(call);
+            return never();
+          case "not done, no answer":
+            return never();
+          case "done late":
+            return new Promise((resolve) => {
+              time.timers.after(9_000, () => {
+                if (isAlive()) doApply(call);
+                resolve({ kind: "applied" });
+              });
+            });
+          case "try again":
+            return Promise.resolve({ kind: "retry", detail: "429", retryAfterMs: 2_000 });
+          case "broken pipe":
+            doApply(call);
+            return Promise.reject(new Error("EPIPE"));
+          case "refused":
+            return Promise.resolve({ kind: "refused", code: "connector-refused", detail: "no right to" });
+        }
+      },
+      verify: (call) => {
+        if (!isAlive()) return never();
+        if (fateOfNext() === "broken pipe") return Promise.reject(new Error("EPIPE"));
+        return Promise.resolve({ kind: present.has(keyOf(call)) ? "present" : "absent" });
+      },
+      undo: (call) => {
+        if (!isAlive()) return never();
+        undoCalls += 1;
+        const fate = fateOfNext();
+        if (fate === "not done, no answer") return never();
+        if (fate === "try again" || fate === "refused") return Promise.resolve({ kind: "retry", detail: "503" });
+        present.delete(keyOf(call));
+        if (fate === "done, but no answer") return never();
+        if (fate === "broken pipe") return Promise.reject(new Error("EPIPE"));
+        return Promise.resolve({ kind: "undone" });
+      },
+      listInForce: async () => ({
+        ok: true,
+        value: [...present.keys()].map((key) => ({
+          action: key.startsWith("block") ? "block_ip" : "allow_ip",
+          target: { type: "address", value: key.split(" ")[1] ?? "" },
+        })),
+      }),
+      stop: async () => {},
+    }),
+  };
+  return farEnd;
+};
+
+// ---- an agent's acting half that can be killed and started again ------------------------------------------------
+
+type World = {
+  readonly time: SimulatedTime;
+  readonly farEnd: FarEnd;
+  readonly journal: () => Journal;
+  readonly executor: () => Executor;
+  readonly plan: (rows: readonly CommandRow[]) => Promise<boolean>;
+  readonly restart: () => void;
+  readonly events: () => readonly string[];
+  readonly rows: () => readonly CommandRow[];
+  readonly outcomes: string[];
+  brake: RefusalCode | undefined;
+  /** Numbers of commits at which the process dies, or the disk is full. */
+  crashBefore: ReadonlySet<number>;
+  crashAfter: ReadonlySet<number>;
+  diskFull: ReadonlySet<number>;
+};
+
+const folders: string[] = [];
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+const createWorld = ({ canVerify = true, seed = 1 } = {}): World => {
+  const folder = mkdtempSync(join(tmpdir(), "reflex-executor-"));
+  folders.push(folder);
+  const time = createSimulatedTime(startMs);
+  const farEnd = createFarEnd(time, canVerify);
+  let generation = 0;
+  let commits = 0;
+  let state = seed;
+  const random: Random = {
+    bytes: (count) =>
+      Uint8Array.from({ length: count }, () => {
+        state = (state * 1_103_515_245 + 12_345) & 0x7fffffff;
+        return state >> 16;
+      }),
+  };
+  let journal: Journal;
+  let executor: Executor;
+  const world: World = {
+    time,
+    farEnd,
+    journal: () => journal,
+    executor: () => executor,
+    plan: async (rows) => {
+      const stored = journal.write(rows.map((row) => ({ kind: "command", row })));
+      const born = generation;
+      let isStored = false;
+      void stored.then((result) => {
+        isStored = result.ok;
+        if (result.ok && born === generation) executor.run(rows);
+      });
+      await time.settle();
+      return isStored;
+    },
+    restart: () => boot(),
+    events: () =>
+      journal
+        .reports(0, 100_000, 1e9)
+        .filter(({ kind }) => kind === "event")
+        .map(({ bodyJson }) => (JSON.parse(bodyJson) as { name: string }).name),
+    rows: () => journal.commandsSince(0),
+    outcomes: [],
+    brake: undefined,
+    crashBefore: new Set(),
+    crashAfter: new Set(),
+    diskFull: new Set(),
+  };
+
+  const boot = (): void => {
+    generation += 1;
+    const born = generation;
+    const isAlive = (): boolean => born === generation;
+    // What the dead process had planned to do later never happens.
+    const timers = {
+      after: (delayMs: number, run: () => void) => time.timers.after(delayMs, () => void (isAlive() && run())),
+      soon: (run: () => void) => time.timers.soon(() => void (isAlive() && run())),
+    };
+    const die = (): never => {
+      // Started again a moment later, by whatever supervises it.
+      time.timers.after(50, boot);
+      generation += 1;
+      throw simulatedCrash;
+    };
+    const opened = openJournal({
+      folder,
+      clock: time.clock,
+      timers,
+      log: quiet,
+      faults: {
+        beforeCommit: () => {
+          commits += 1;
+          if (world.diskFull.has(commits)) throw new Error("database or disk is full");
+          if (world.crashBefore.has(commits)) die();
+        },
+        afterCommit: () => {
+          if (world.crashAfter.has(commits)) die();
+        },
+      },
+    });
+    if (!opened.ok) throw new Error(`${opened.error.code} ${opened.error.detail}`);
+    journal = opened.value;
+    executor = createExecutor({
+      clock: time.clock,
+      timers,
+      random,
+      journal,
+      connectors: new Map([["far-end", farEnd.connector(isAlive)]]),
+      brakes: { check: () => world.brake },
+      log: quiet,
+      onOutcome: (row, { outcome }) => {
+        world.outcomes.push(`${row.command.command_id} ${outcome}`);
+        return [];
+      },
+    });
+    executor.start();
+  };
+  boot();
+  return world;
+};
+
+let serial = 0;
+const planned = (
+  target: string,
+  ttl: number,
+  nowMs: number,
+  action: "block_ip" | "allow_ip" = "block_ip",
+): CommandRow => {
+  serial += 1;
+  const id = uuidV7(
+    nowMs,
+    Uint8Array.from([0, 0, 0, 0, 0, 0, serial >> 16, serial >> 8, serial].map((byte) => byte & 0xff)),
+  );
+  return {
+    command: {
+      command_id: id,
+      decision_id: id,
+      action,
+      target: { type: "address", value: target },
+      reason: "test",
+      ttl,
+      idempotency_key: serial.toString(16).padStart(64, "0"),
+      connector: "far-end",
+      issued_at: timestampOf(nowMs),
+    },
+    state: "planned",
+    atMs: nowMs,
+    attempts: 0,
+    undoAttempts: 0,
+    verified: false,
+    limits: [],
+  };
+};
+const stateOf = (world: World, row: CommandRow): string | undefined =>
+  world.rows().find(({ command }) => command.command_id === row.command.command_id)?.state;
+
+// ---- the guarantees ---------------------------------------------------------------------------------------------
+
+describe("whatever fails, in whatever order", () => {
+  const commitNumbers = fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 4 });
+  const scenario = fc.record({
+    canVerify: fc.boolean(),
+    seed: fc.integer({ min: 1, max: 1e6 }),
+    fates: fc.array(fc.constantFrom(...fates), { minLength: 1, maxLength: 12 }),
+    plans: fc.array(
+      fc.record({
+        target: fc.constantFrom("203.0.113.1", "203.0.113.2"),
+        ttl: fc.integer({ min: 10, max: 90 }),
+        afterMs: fc.integer({ min: 0, max: 20_000 }),
+        undoAfterMs: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
+      }),
+      { minLength: 1, maxLength: 6 },
+    ),
+    crashBefore: commitNumbers,
+    crashAfter: commitNumbers,
+    diskFull: commitNumbers,
+    killAtMs: fc.option(fc.integer({ min: 0, max: 40_000 }), { nil: undefined }),
+  });
+
+  test("never act twice, never act while killed, and every lease is undone by its deadline or reported stuck", async () => {
+    const seen = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(scenario, async (drawn) => {
+        const world = createWorld(drawn);
+        const { time, farEnd } = world;
+        farEnd.fates = drawn.fates;
+        world.crashBefore = new Set(drawn.crashBefore);
+        world.crashAfter = new Set(drawn.crashAfter);
+        world.diskFull = new Set(drawn.diskFull);
+        if (drawn.killAtMs !== undefined) {
+          time.timers.after(drawn.killAtMs, () => {
+            world.brake = "kill-engaged";
+            farEnd.isKilled = true;
+          });
+        }
+        for (const { target, ttl, afterMs, undoAfterMs } of drawn.plans) {
+          await time.advance(afterMs);
+          const row = planned(target, ttl, time.clock.nowMs());
+          await world.plan([row]);
+          if (undoAfterMs !== undefined)
+            time.timers.after(
+              undoAfterMs,
+              () => void world.executor().undoNow(row.command.command_id, "asked by an analyst"),
+            );
+        }
+        await time.advance(120_000);
+        // From here on the world is well, and the longest lease has ended.
+        farEnd.fates = [];
+        world.crashBefore = world.crashAfter = world.diskFull = new Set();
+        await time.advance(15 * 60_000);
+
+        expect(farEnd.violations).toEqual([]);
+        for (const [key, effects] of farEnd.applied) expect(effects, `effects of ${key}`).toBe(1);
+        const rows = world.rows();
+        expect([...farEnd.present]).toEqual([]);
+        for (const row of rows) expect(["undone", "failed"], `${row.command.command_id} ended`).toContain(row.state);
+        for (const row of rows) seen.set(row.state, (seen.get(row.state) ?? 0) + 1);
+        expect(world.executor().pending()).toEqual([]);
+        expect(reportedStates(world)).toEqual(
+          rows.map(({ command, state }) => `${command.command_id} ${state}`).sort(),
+        );
+        await world.journal().close();
+        rmSync(folders.pop() ?? "", { recursive: true, force: true });
+      }),
+      { numRuns: 150 },
+    );
+    // The drawn worlds did act, and did fail: otherwise all of the above says nothing.
+    expect(seen.get("undone")).toBeGreaterThan(20);
+    expect(seen.get("failed")).toBeGreaterThan(20);
+  });
+
+  /** Newest reported state of each command. */
+  const reportedStates = (world: World): string[] => {
+    const newest = new Map<string, string>();
+    for (const { kind, bodyJson } of world.journal().reports(0, 100_000, 1e9)) {
+      if (kind !== "command") continue;
+      const report = JSON.parse(bodyJson) as { command: { command_id: string }; state: string };
+      newest.set(report.command.command_id, report.state);
+    }
+    const ids = new Set(world.rows().map(({ command }) => command.command_id));
+    return [...newest]
+      .filter(([id]) => ids.has(id))
+      .map(([id, state]) => `${id} ${state}`)
+      .sort();
+  };
+
+  test("a connector that cannot verify is called at most once unless it said itself that nothing was done", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom<Fate>("done, but no answer", "not done, no answer", "broken pipe"),
+        fc.integer({ min: 1, max: 3 }),
+        async (fate, crashAfter) => {
+          const world = createWorld({ canVerify: false });
+          world.farEnd.fates = [fate, "ok"];
+          world.crashAfter = new Set([crashAfter]);
+          const row = planned("203.0.113.1", 30, world.time.clock.nowMs());
+          await world.plan([row]);
+          await world.time.advance(20_000);
+          expect(world.farEnd.applyCalls.get(row.command.idempotency_key) ?? 0).toBeLessThanOrEqual(1);
+          expect(stateOf(world, row)).toBe("pending_verification");
+          expect(world.events()).toContain("command-unproven");
+          await world.time.advance(60_000);
+          expect(stateOf(world, row)).toBe("undone");
+          expect(world.farEnd.present.size).toBe(0);
+          await world.journal().close();
+        },
+      ),
+      { numRuns: 9 },
+    );
+  });
+});
+
+describe("a lease", () => {
+  test("restart changes nothing enforced: stopping and starting makes no call but verifying", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    expect(stateOf(world, row)).toBe("in_force");
+    const appliedBefore = world.farEnd.applyCalls.get(row.command.idempotency_key);
+    await world.executor().stop();
+    await world.journal().close();
+    await world.time.advance(1_000);
+    world.restart();
+    await world.time.advance(1_000);
+    expect(world.farEnd.present.size).toBe(1);
+    expect(world.farEnd.undoCalls()).toBe(0);
+    expect(world.farEnd.applyCalls.get(row.command.idempotency_key)).toBe(appliedBefore);
+    expect(world.executor().inForce()).toHaveLength(1);
+    await world.time.advance(60_000);
+    expect(stateOf(world, row)).toBe("undone");
+    expect(world.farEnd.present.size).toBe(0);
+    await world.journal().close();
+  });
+
+  test("that ended while the agent was down is undone as soon as it is up", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    await world.executor().stop();
+    await world.journal().close();
+    await world.time.advance(3_600_000);
+    expect(world.farEnd.present.size).toBe(1);
+    world.restart();
+    await world.time.advance(100);
+    expect(world.farEnd.present.size).toBe(0);
+    expect(stateOf(world, row)).toBe("undone");
+    await world.journal().close();
+  });
+
+  test("is not made longer by a clock set back while the agent was down", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    await world.executor().stop();
+    await world.journal().close();
+    world.time.setBack(10 * 365 * 86_400_000);
+    world.restart();
+    await world.time.advance(61_000);
+    expect(stateOf(world, row)).toBe("undone");
+    expect(world.farEnd.present.size).toBe(0);
+    await world.journal().close();
+  });
+
+  test("ends by the feed's own clock as well, without any timer", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(10);
+    world.time.jump(61_000);
+    world.executor().tick();
+    await world.time.settle();
+    expect(stateOf(world, row)).toBe("undone");
+    await world.journal().close();
+  });
+
+  test("joined by another is one enforcement: one call to apply, one to undo when the last lease ends", async () => {
+    const world = createWorld();
+    const first = planned("203.0.113.1", 20, world.time.clock.nowMs());
+    const second = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([first, second]);
+    await world.time.advance(1_000);
+    expect([stateOf(world, first), stateOf(world, second)]).toEqual(["in_force", "in_force"]);
+    expect([...world.farEnd.applyCalls.values()]).toEqual([1]);
+    await world.time.advance(25_000);
+    expect([stateOf(world, first), stateOf(world, second)]).toEqual(["undone", "in_force"]);
+    expect(world.farEnd.present.size, "the second lease still holds").toBe(1);
+    expect(world.executor().undoNow(second.command.command_id, "false positive")).toEqual({ ok: true, value: [] });
+    await world.time.settle();
+    expect(stateOf(world, second)).toBe("undone");
+    expect(world.farEnd.present.size).toBe(0);
+    expect(world.farEnd.undoCalls()).toBe(1);
+    await world.journal().close();
+  });
+
+  test("ended early says which other leases still hold the target", async () => {
+    const world = createWorld();
+    const first = planned("203.0.113.1", 20, world.time.clock.nowMs());
+    const second = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([first, second]);
+    await world.time.advance(1_000);
+    expect(world.executor().undoNow(first.command.command_id, "false positive")).toEqual({
+      ok: true,
+      value: [second.command.command_id],
+    });
+    await world.journal().close();
+  });
+});
+
+describe("brakes", () => {
+  test("killed while planned: nothing is sent, and the command says why", async () => {
+    const world = createWorld();
+    world.brake = "kill-engaged";
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    expect(world.rows()).toMatchObject([{ state: "failed", code: "kill-engaged" }]);
+    expect(world.farEnd.applyCalls.size).toBe(0);
+    await world.journal().close();
+  });
+
+  test("a kill between the intent and the call still stops the call", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    world.farEnd.fates = ["try again", "ok"];
+    await world.plan([row]);
+    await world.time.advance(100);
+    expect(stateOf(world, row)).toBe("sent");
+    world.brake = "kill-engaged";
+    await world.time.advance(5_000);
+    expect(world.rows()).toMatchObject([{ state: "failed", code: "kill-engaged" }]);
+    expect(world.farEnd.applyCalls.get(row.command.idempotency_key)).toBe(1);
+    await world.journal().close();
+  });
+
+  test("killing does not stop undoing", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    world.brake = "kill-engaged";
+    await world.time.advance(61_000);
+    expect(stateOf(world, row)).toBe("undone");
+    await world.journal().close();
+  });
+
+  test("a plan found at start that is too old is withdrawn, not carried out late", async () => {
+    const world = createWorld();
+    await world.executor().stop();
+    const row = planned("203.0.113.1", 3_600, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.journal().close();
+    await world.time.advance(16 * 60_000);
+    world.restart();
+    await world.time.advance(1_000);
+    expect(world.rows()).toMatchObject([{ state: "failed", code: "stale" }]);
+    expect(world.farEnd.applyCalls.size).toBe(0);
+    await world.journal().close();
+  });
+});
+
+describe("an undo that does not work", () => {
+  test("is tried again, then reported stuck with an alarm, still tried, and ends when the target answers again", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 10, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    world.farEnd.fates = ["refused"];
+    await world.time.advance(60 * 60_000);
+    expect(stateOf(world, row)).toBe("stuck");
+    expect(world.events()).toEqual(["undo-stuck"]);
+    expect(world.executor().pending()).toMatchObject([{ state: "stuck", code: "undo-failed" }]);
+    world.farEnd.fates = [];
+    await world.time.advance(10 * 60_000);
+    expect(stateOf(world, row)).toBe("undone");
+    await world.journal().close();
+  });
+
+  test("can be marked by a person who undid it by hand", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 10, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    expect(world.executor().markUndone(row.command.command_id, "ana")).toMatchObject({
+      error: { code: "illegal-transition" },
+    });
+    world.farEnd.fates = ["refused"];
+    await world.time.advance(60 * 60_000);
+    expect(world.executor().markUndone(row.command.command_id, "ana").ok).toBe(true);
+    await world.time.settle();
+    expect(world.rows()).toMatchObject([{ state: "undone", detail: "undone by hand, says ana" }]);
+    await world.journal().close();
+  });
+
+  test("does not take away what a later lease enforces", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 10, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    world.farEnd.fates = ["refused"];
+    await world.time.advance(60 * 60_000);
+    expect(stateOf(world, row)).toBe("stuck");
+    world.farEnd.fates = [];
+    const later = planned("203.0.113.1", 3_600, world.time.clock.nowMs());
+    await world.plan([later]);
+    await world.time.advance(10 * 60_000);
+    expect([stateOf(world, row), stateOf(world, later)]).toEqual(["undone", "in_force"]);
+    expect(world.farEnd.present.size).toBe(1);
+    await world.journal().close();
+  });
+});
+
+describe("desired and actual", () => {
+  test("an entry that vanished is verified and applied again; one without a lease is reported, not removed", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 600, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    world.farEnd.present.clear();
+    world.farEnd.present.set("block_ip 198.51.100.7", "somebody");
+    const found = world.executor().reconcile("far-end");
+    await world.time.advance(5_000);
+    expect(await found).toEqual({ ok: true, value: { missing: 1, unowned: 1 } });
+    expect(stateOf(world, row)).toBe("in_force");
+    expect([...world.farEnd.present.keys()].sort()).toEqual(["block_ip 198.51.100.7", "block_ip 203.0.113.1"]);
+    expect(world.events()).toEqual(["drift-unowned"]);
+    await world.journal().close();
+  });
+});
+
+describe("outcomes", () => {
+  test("each command says once whether the connector worked", async () => {
+    const world = createWorld();
+    const works = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    const late = planned("203.0.113.2", 60, world.time.clock.nowMs());
+    const not = planned("203.0.113.3", 60, world.time.clock.nowMs());
+    world.farEnd.fates = ["ok"];
+    await world.plan([works]);
+    await world.time.settle();
+    world.farEnd.fates = ["done, but no answer", "ok", "ok"];
+    await world.plan([late]);
+    await world.time.advance(10_000);
+    world.farEnd.fates = ["refused"];
+    await world.plan([not]);
+    await world.time.settle();
+    world.farEnd.fates = [];
+    await world.time.advance(120_000);
+    expect(world.outcomes.sort()).toEqual(
+      [
+        `${works.command.command_id} success`,
+        `${late.command.command_id} success`,
+        `${not.command.command_id} failure`,
+      ].sort(),
+    );
+    await world.journal().close();
+  });
+
+  test("drain waits for what is under way, and no longer than it is told", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    world.farEnd.fates = ["not done, no answer", "ok"];
+    await world.plan([row]);
+    const tooShort = world.executor().drain(1_000);
+    await world.time.advance(1_001);
+    expect(await tooShort).toBe(false);
+    const longEnough = world.executor().drain(90_000);
+    await world.time.advance(50_000);
+    expect(await longEnough).toBe(true);
+    expect(stateOf(world, row)).toBe("in_force");
+    await world.journal().close();
+  });
+});

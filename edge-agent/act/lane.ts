@@ -1,0 +1,193 @@
+import { isTerminal } from "@reflex/protocol/command-life";
+import type {
+  Brakes,
+  Clock,
+  CommandRow,
+  Connector,
+  ConnectorDescription,
+  Journal,
+  JournalWrite,
+  Log,
+  Random,
+  Timers,
+} from "../ports.ts";
+import { createApplySteps } from "./apply-step.ts";
+import type { Slots } from "./calls.ts";
+import { createEntry, type Entry, endWait } from "./entry.ts";
+import type { ExecutorLimits } from "./limits.ts";
+import { holdersBeside, nextStep, type Step } from "./next-step.ts";
+import { createRecorder, type Recorder } from "./record.ts";
+import { createUndoStep } from "./undo-step.ts";
+import { createVerifyStep } from "./verify-step.ts";
+
+/** What came of a command: did the connector work. `latencyMs` is from the plan to the outcome. */
+export type Outcome = { readonly outcome: "success" | "failure"; readonly latencyMs: number };
+
+export type LaneDeps = {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly journal: Pick<Journal, "write">;
+  readonly brakes: Brakes;
+  readonly log: Log;
+  readonly limits: ExecutorLimits;
+  /** What else to make durable in the very write that holds the outcome, e.g. feedback. */
+  readonly onOutcome: (row: CommandRow, outcome: Outcome) => readonly JournalWrite[];
+  readonly onChange: (row: CommandRow) => void;
+  readonly onDeadline: (atMs: number, lane: Lane) => void;
+  readonly onBusy: (lane: Lane) => void;
+  readonly onIdle: (lane: Lane) => void;
+  readonly isStopping: () => boolean;
+};
+
+/** All commands on one target at one connector, one step at a time: nothing overtakes an undo, nothing is applied beside it. */
+export type Lane = {
+  readonly key: string;
+  readonly add: (row: CommandRow, isRecovered: boolean) => void;
+  readonly rows: () => readonly CommandRow[];
+  readonly askUndo: (commandId: string, reason: string) => readonly string[];
+  readonly mark: (commandId: string, by: string) => void;
+  readonly doubt: (commandId: string, detail: string) => void;
+  /** Does whatever is due. */
+  readonly poke: () => void;
+  /** Nothing under way, nothing unwritten, nothing to retry soon. */
+  readonly isQuiet: () => boolean;
+  readonly isEmpty: () => boolean;
+  /** No more delays; resolves when the call under way has ended and is recorded as far as the disk allows. */
+  readonly stop: () => Promise<void>;
+};
+
+/** What the steps of one lane share. */
+export type LaneParts = {
+  readonly connector: Connector | undefined;
+  readonly description: ConnectorDescription | undefined;
+  readonly slots: Slots;
+  readonly deps: LaneDeps;
+  readonly record: Recorder;
+  readonly entries: () => readonly Entry[];
+};
+
+export const createLane = (key: string, connector: Connector | undefined, slots: Slots, deps: LaneDeps): Lane => {
+  const { clock, limits } = deps;
+  const description = connector?.describe();
+  let entries: Entry[] = [];
+  let isRunning = false;
+  let ended: Promise<void> = Promise.resolve();
+
+  const poke = (): void => {
+    if (isRunning) return;
+    ended = run();
+  };
+
+  const run = async (): Promise<void> => {
+    isRunning = true;
+    deps.onBusy(lane);
+    while (!deps.isStopping()) {
+      const step = nextStep(entries, clock.nowMs());
+      if (step === undefined) break;
+      await take(step);
+    }
+    isRunning = false;
+    entries = entries.filter((entry) => !isTerminal(entry.row.state) || entry.unwritten.length > 0);
+    deps.onIdle(lane);
+  };
+
+  const take = ({ entry, kind }: Step<Entry>): Promise<void> | void => {
+    switch (kind) {
+      case "begin":
+        return applySteps.begin(entry);
+      case "withdraw":
+        return record.advance(entry, ["withdraw"], { code: entry.withdrawCode, detail: entry.undoReason || undefined });
+      case "doubt": {
+        const detail = "the agent stopped while the call was under way";
+        const beside = entry.canVerify ? [] : record.alarm(entry, "warning", "command-unproven", detail);
+        return record.advance(entry, ["unknown"], { code: "connector-timeout", detail }, beside);
+      }
+      case "call":
+        return applySteps.callAgain(entry);
+      case "abandon":
+        return record.fail(
+          entry,
+          "refused",
+          entry.row.code ?? "connector-failed",
+          "its time was up before a call got through",
+        );
+      case "verify":
+        return verify(entry);
+      case "accept":
+        return record.advance(entry, ["found"], { verified: false });
+      case "leave":
+        return record.advance(entry, isEnding(entry.row) ? ["taken_back"] : ["undo", "taken_back"], {
+          code: undefined,
+          detail: "another lease keeps the target enforced",
+        });
+      case "undo":
+        return undoStep.undo(entry);
+    }
+  };
+
+  const record = createRecorder(deps, {
+    poke,
+    onDeadline: (atMs) => deps.onDeadline(atMs, lane),
+    onWritten: () => {
+      if (!isRunning) poke();
+    },
+  });
+  const parts: LaneParts = { connector, description, slots, deps, record, entries: () => entries };
+  const applySteps = createApplySteps(parts);
+  const undoStep = createUndoStep(parts);
+  const verify = createVerifyStep(parts, applySteps.resend, undoStep.callUndo);
+
+  const find = (commandId: string): Entry | undefined =>
+    entries.find(({ row }) => row.command.command_id === commandId);
+
+  const lane: Lane = {
+    key,
+    add: (row, isRecovered) => {
+      const entry = createEntry(row, description, limits, clock.nowMs(), isRecovered);
+      entries.push(entry);
+      if (row.state !== "planned") deps.onDeadline(entry.deadlineMs, lane);
+    },
+    rows: () => entries.map(({ row }) => row),
+    askUndo: (commandId, reason) => {
+      const entry = find(commandId);
+      if (entry === undefined) return [];
+      entry.isUndoAsked = true;
+      entry.undoReason = reason;
+      if (entry.row.state === "stuck" || entry.row.state === "undoing") endWait(entry);
+      poke();
+      return holdersBeside(entry, entries, clock.nowMs()).map(({ row }) => row.command.command_id);
+    },
+    mark: (commandId, by) => {
+      const entry = find(commandId);
+      if (entry?.row.state !== "stuck") return;
+      record.advance(entry, ["marked"], { code: undefined, detail: `undone by hand, says ${by}` });
+      poke();
+    },
+    doubt: (commandId, detail) => {
+      const entry = find(commandId);
+      if (entry?.row.state !== "in_force" || isRunning) return;
+      record.advance(entry, ["unknown"], { verified: false, code: "verify-absent", detail });
+      poke();
+    },
+    poke,
+    isQuiet: () =>
+      !isRunning &&
+      entries.every(
+        ({ row, unwritten, isWaiting }) =>
+          unwritten.length === 0 &&
+          (["in_force", "stuck"].includes(row.state) || isTerminal(row.state) || (isUnprovable(row) && !isWaiting)),
+      ),
+    isEmpty: () => entries.length === 0 && !isRunning,
+    stop: async () => {
+      entries.forEach(endWait);
+      await ended;
+      await Promise.all(entries.map((entry) => entry.writing));
+    },
+  };
+  const isUnprovable = (row: CommandRow): boolean =>
+    row.state === "pending_verification" && description?.canVerify !== true;
+  return lane;
+};
+
+const isEnding = (row: CommandRow): boolean => row.state === "undoing" || row.state === "stuck";

@@ -1,0 +1,43 @@
+import type { BackoffBounds } from "./backoff.ts";
+
+export type ExecutorLimits = {
+  /** No answer within this is unknown, not failed. */
+  readonly callTimeoutMs: number;
+  /** How long a call that was given up on is thought able to have its effect yet; sockets and proxies give up sooner. */
+  readonly lateCallMs: number;
+  /** Calls under way at one connector; more would queue inside the target. */
+  readonly callsPerConnectorMax: number;
+  /** Apply calls for one command, the first one included. */
+  readonly attemptsMax: number;
+  readonly applyBackoff: BackoffBounds;
+  /** Verify answers "absent" that must agree before a confirmed call is given up: reads at the far end can be stale. */
+  readonly absentReadsMin: number;
+  /** Verify calls without an answer after which a person is told; verifying goes on, slower. */
+  readonly verifyTriesBeforeAlarm: number;
+  readonly verifyBackoff: BackoffBounds;
+  /** Undo calls before the command is stuck and a person is called. About ten minutes with the delays below. */
+  readonly undoAttemptsMax: number;
+  readonly undoBackoff: BackoffBounds;
+  /** A stuck undo is still tried, seldom and without a word, until it works or is marked. */
+  readonly stuckRetryMs: number;
+  /** After a failed commit. */
+  readonly diskRetryMs: number;
+  /** A plan found at start that is older is withdrawn: what was right to do a quarter of an hour ago may be wrong now. */
+  readonly plannedAgeMaxMs: number;
+};
+
+export const executorLimits: ExecutorLimits = {
+  callTimeoutMs: 5_000,
+  lateCallMs: 30_000,
+  callsPerConnectorMax: 16,
+  attemptsMax: 5,
+  applyBackoff: { firstMs: 250, mostMs: 15_000 },
+  absentReadsMin: 2,
+  verifyTriesBeforeAlarm: 5,
+  verifyBackoff: { firstMs: 500, mostMs: 60_000 },
+  undoAttemptsMax: 15,
+  undoBackoff: { firstMs: 500, mostMs: 120_000 },
+  stuckRetryMs: 5 * 60_000,
+  diskRetryMs: 1_000,
+  plannedAgeMaxMs: 15 * 60_000,
+};

@@ -1,0 +1,65 @@
+import { isTerminal } from "@reflex/protocol/command-life";
+import { backoffMs } from "./backoff.ts";
+import { callWithin, detailOf } from "./calls.ts";
+import { callOf, type Entry } from "./entry.ts";
+import type { LaneParts } from "./lane.ts";
+
+/** Undefined when it is taken back; otherwise what stood in the way. */
+export type CallUndo = (
+  entry: Entry,
+) => Promise<{ readonly detail: string; readonly retryAfterMs?: number } | undefined>;
+
+/**
+ * Takes back. No brake is asked: a kill switch stops acting, and undoing is the way back. A full disk does not stop it
+ * either; undoing twice is harmless, so a crash before the record is written costs one more call.
+ */
+export const createUndoStep = ({ connector, description, slots, deps, record }: LaneParts) => {
+  const { clock, timers, random, limits } = deps;
+  const { advance, alarm, flush, wait } = record;
+
+  const undo = async (entry: Entry): Promise<void> => {
+    const isStuck = entry.row.state === "stuck";
+    if (!isStuck) {
+      const detail = entry.undoReason || undefined;
+      advance(entry, ["undo"], {
+        undoAttempts: entry.row.undoAttempts + 1,
+        ...(detail === undefined ? {} : { detail, code: undefined }),
+      });
+      await flush(entry);
+    }
+    const left = await callUndo(entry);
+    // A person may have marked it meanwhile.
+    if (isTerminal(entry.row.state)) return;
+    if (left === undefined)
+      return advance(entry, ["taken_back"], { code: undefined, detail: entry.undoReason || undefined });
+    if (isStuck) return wait(entry, limits.stuckRetryMs);
+    if (entry.row.undoAttempts >= limits.undoAttemptsMax) {
+      const beside = alarm(entry, "alarm", "undo-stuck", left.detail, "undo-failed");
+      advance(entry, ["give_up"], { code: "undo-failed", detail: left.detail }, beside);
+      return wait(entry, limits.stuckRetryMs);
+    }
+    advance(entry, ["undo_unknown"], { code: "undo-failed", detail: left.detail });
+    wait(entry, backoffMs(entry.row.undoAttempts, limits.undoBackoff, random, left.retryAfterMs));
+  };
+
+  const callUndo: CallUndo = async (entry) => {
+    if (connector === undefined)
+      return { detail: `connector ${entry.row.command.connector} is not configured any more` };
+    const release = await slots.take(true);
+    try {
+      const call = callOf(entry, entry.deadlineMs, clock.nowMs());
+      const result = await callWithin(timers, limits.callTimeoutMs, () => connector.undo(call));
+      if (result.kind !== "answered") return { detail: detailOf(result) };
+      if (result.answer.kind === "retry") return result.answer;
+      if (entry.isCallOutstanding) return { detail: "an earlier call is still under way and may yet apply it" };
+      if (!description?.canVerify) return undefined;
+      const check = await callWithin(timers, limits.callTimeoutMs, () => connector.verify(call));
+      const isStillThere = check.kind === "answered" && check.answer.kind === "present";
+      return isStillThere ? { detail: "still in force after it was taken back" } : undefined;
+    } finally {
+      release();
+    }
+  };
+
+  return { undo, callUndo };
+};
