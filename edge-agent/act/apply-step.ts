@@ -17,7 +17,16 @@ export type ApplySteps = {
 };
 
 /** The intent is durable before the call, the undo data before the intent. */
-export const createApplySteps = ({ connector, description, slots, deps, record, entries }: LaneParts): ApplySteps => {
+export const createApplySteps = ({
+  connector,
+  description,
+  slots,
+  deps,
+  record,
+  entries,
+  lateCalls,
+  poke,
+}: LaneParts): ApplySteps => {
   const { clock, timers, random, brakes, log, limits } = deps;
   const { advance, succeed, fail, alarm, commitFirst, wait, outcomeWrites } = record;
 
@@ -112,7 +121,7 @@ export const createApplySteps = ({ connector, description, slots, deps, record, 
       connector.apply(callOf(entry, entry.deadlineMs, clock.nowMs())),
     );
     release();
-    noteOutstanding(entry, result);
+    noteLate(entry, result);
     settleApply(entry, result.kind === "answered" ? result.answer : { kind: "unknown", detail: detailOf(result) });
   };
 
@@ -154,11 +163,12 @@ export const createApplySteps = ({ connector, description, slots, deps, record, 
     else fail(entry, "refused", code, detail);
   };
 
-  const noteOutstanding = (entry: Entry, result: CallResult<ApplyOutcome>): void => {
+  const noteLate = (entry: Entry, result: CallResult<ApplyOutcome>): void => {
     if (result.kind !== "timed_out") return;
-    entry.isCallOutstanding = true;
+    const late = Symbol(entry.row.command.command_id);
+    lateCalls.add(late);
     const end = (): void => {
-      entry.isCallOutstanding = false;
+      if (lateCalls.delete(late)) poke();
     };
     const cancel = timers.after(limits.lateCallMs, end);
     void result.ended.then(end).then(cancel);

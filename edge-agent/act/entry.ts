@@ -16,8 +16,6 @@ export type Entry = {
   triesInState: number;
   /** Verify answers "absent" in the present state. */
   absentReads: number;
-  /** An apply call that was given up on and may still have its effect. */
-  isCallOutstanding: boolean;
   /** Steps that happened but are not on the disk yet; one writer at a time keeps their order. */
   unwritten: JournalWrite[];
   writing: Promise<boolean> | undefined;
@@ -45,7 +43,6 @@ export const createEntry = (
     undoReason: "",
     triesInState: 0,
     absentReads: 0,
-    isCallOutstanding: false,
     unwritten: [],
     writing: undefined,
   };

@@ -65,6 +65,12 @@ export type LaneParts = {
   readonly deps: LaneDeps;
   readonly record: Recorder;
   readonly entries: () => readonly Entry[];
+  /**
+   * Apply calls on this target that were given up on and may still have their effect. Of the lane, not of a command: a late
+   * call of a lease that has ended would outlive the undo of the one that holds the target now.
+   */
+  readonly lateCalls: Set<symbol>;
+  readonly poke: () => void;
 };
 
 export const createLane = (key: string, connector: Connector | undefined, slots: Slots, deps: LaneDeps): Lane => {
@@ -72,6 +78,7 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
   const description = connector?.describe();
   let entries: Entry[] = [];
   let isRunning = false;
+  const lateCalls = new Set<symbol>();
   let ended: Promise<void> = Promise.resolve();
 
   const poke = (): void => {
@@ -133,7 +140,7 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
       if (!isRunning) poke();
     },
   });
-  const parts: LaneParts = { connector, description, slots, deps, record, entries: () => entries };
+  const parts: LaneParts = { connector, description, slots, deps, record, entries: () => entries, lateCalls, poke };
   const applySteps = createApplySteps(parts);
   const undoStep = createUndoStep(parts);
   const verify = createVerifyStep(parts, applySteps.resend, undoStep.callUndo);
@@ -178,7 +185,7 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
           unwritten.length === 0 &&
           (["in_force", "stuck"].includes(row.state) || isTerminal(row.state) || (isUnprovable(row) && !isWaiting)),
       ),
-    isEmpty: () => entries.length === 0 && !isRunning,
+    isEmpty: () => entries.length === 0 && lateCalls.size === 0 && !isRunning,
     stop: async () => {
       entries.forEach(endWait);
       await ended;

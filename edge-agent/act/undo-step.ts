@@ -13,7 +13,7 @@ export type CallUndo = (
  * Takes back. No brake is asked: a kill switch stops acting, and undoing is the way back. A full disk does not stop it
  * either; undoing twice is harmless, so a crash before the record is written costs one more call.
  */
-export const createUndoStep = ({ connector, description, slots, deps, record }: LaneParts) => {
+export const createUndoStep = ({ connector, description, slots, deps, record, lateCalls }: LaneParts) => {
   const { clock, timers, random, limits } = deps;
   const { advance, alarm, flush, wait } = record;
 
@@ -51,7 +51,7 @@ export const createUndoStep = ({ connector, description, slots, deps, record }: 
       const result = await callWithin(timers, limits.callTimeoutMs, () => connector.undo(call));
       if (result.kind !== "answered") return { detail: detailOf(result) };
       if (result.answer.kind === "retry") return result.answer;
-      if (entry.isCallOutstanding) return { detail: "an earlier call is still under way and may yet apply it" };
+      if (lateCalls.size > 0) return { detail: "an earlier call is still under way and may yet apply it" };
       if (!description?.canVerify) return undefined;
       const check = await callWithin(timers, limits.callTimeoutMs, () => connector.verify(call));
       const isStillThere = check.kind === "answered" && check.answer.kind === "present";

@@ -12,7 +12,7 @@ import type { CallUndo } from "./undo-step.ts";
  * it left in force.
  */
 export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Promise<void>, callUndo: CallUndo) => {
-  const { connector, slots, deps, record, entries } = parts;
+  const { connector, slots, deps, record, entries, lateCalls } = parts;
   const { clock, timers, random, brakes, limits } = deps;
   const { advance, succeed, fail, alarm, note, wait } = record;
 
@@ -25,7 +25,7 @@ export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Pro
     release();
     const answer = result.kind === "answered" ? result.answer : { kind: "unknown" as const, detail: detailOf(result) };
     // While a call is still under way somewhere, "absent" only means "not yet".
-    if (answer.kind === "unknown" || (answer.kind === "absent" && entry.isCallOutstanding))
+    if (answer.kind === "unknown" || (answer.kind === "absent" && lateCalls.size > 0))
       return verifyLater(entry, answer.detail);
     if (answer.kind === "absent") return absent(entry);
     const isFirstWord =
