@@ -1,12 +1,12 @@
-import { firstPrevious } from "@reflex/protocol/token";
 import { refusal } from "@reflex/protocol/refusal";
+import { firstPrevious } from "@reflex/protocol/token";
 import type { Executor } from "./act/executor.ts";
 import { admitRecord } from "./admit/admit.ts";
-import type { ActivePolicy, BrakeState } from "./decide/active-policy.ts";
-import { decideDetection, type Decided } from "./decide/decide-detection.ts";
-import { createMemory } from "./decide/memory.ts";
+import type { ActivePolicy } from "./decide/active-policy.ts";
+import { type Decided, decideDetection } from "./decide/decide-detection.ts";
+import type { Memory } from "./decide/memory.ts";
 import { createIntake } from "./listen/intake.ts";
-import type { Clock, Crypto, Journal, JournalWrite, Log, Random, RawRecord, RecordFate, Source, Timers } from "./ports.ts";
+import type { Clock, Crypto, Journal, JournalWrite, Log, RawRecord, RecordFate, Source, Timers } from "./ports.ts";
 import { deadLetterWrites, tokenWrites } from "./report/records.ts";
 import { createTally, type Tally } from "./report/tally.ts";
 
@@ -17,12 +17,11 @@ export type AgentDeps = {
   /** Wall time, for what people read and for absurd timestamps. */
   readonly wall: Clock;
   readonly timers: Timers;
-  readonly random: Random;
   readonly crypto: Crypto;
   readonly journal: Journal;
   readonly policy: () => ActivePolicy | undefined;
-  readonly brakes: BrakeState;
   readonly executor: Executor;
+  readonly memory: Memory;
   readonly homeNets: readonly string[];
   readonly log: Log;
 };
@@ -36,8 +35,7 @@ export type Agent = {
 
 /** A detection's way: listen -> admit -> decide -> act -> report. */
 export const createAgent = (deps: AgentDeps): Agent => {
-  const { journal, executor } = deps;
-  const memory = createMemory(deps);
+  const { journal, executor, memory } = deps;
   const tally = createTally();
   const sources: Source[] = [];
 
@@ -61,7 +59,10 @@ export const createAgent = (deps: AgentDeps): Agent => {
     memory.endBatch();
   };
 
-  const decideRecord = (policy: ActivePolicy, record: RawRecord): { fate: RecordFate; writes: JournalWrite[]; decided?: Decided } => {
+  const decideRecord = (
+    policy: ActivePolicy,
+    record: RawRecord,
+  ): { fate: RecordFate; writes: JournalWrite[]; decided?: Decided } => {
     const admitted = admitRecord(record, {
       nowMs: deps.clock.nowMs(),
       wallNowMs: deps.wall.nowMs(),
@@ -86,7 +87,11 @@ export const createAgent = (deps: AgentDeps): Agent => {
         });
         memory.note(decided);
         const { decision_id: decisionId, verdict } = decided.decision;
-        return { fate: { kind: "decided", decisionId, verdict }, writes: [...tokenWrites(decided), ...memory.takeWrites()], decided };
+        return {
+          fate: { kind: "decided", decisionId, verdict },
+          writes: [...tokenWrites(decided), ...memory.takeWrites()],
+          decided,
+        };
       }
     }
   };

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import Type, { type Static } from "typebox";
-import { Compile } from "typebox/compile";
 import { ConnectorName } from "@reflex/protocol/command";
 import { segmentPattern } from "@reflex/protocol/ids";
 import { err, ok, type Result } from "@reflex/protocol/result";
+import Type, { type Static } from "typebox";
+import { Compile } from "typebox/compile";
 
 const Segment = Type.String({ pattern: segmentPattern });
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
@@ -40,7 +40,10 @@ const SourceConfig = Type.Union([
     { additionalProperties: false },
   ),
   /** Recordings played on their own time; `-` is stdin. The agent's clock is then the feed's. */
-  Type.Object({ kind: Type.Literal("feed"), paths: Type.Array(Path, { minItems: 1, maxItems: 64 }), format: Format }, { additionalProperties: false }),
+  Type.Object(
+    { kind: Type.Literal("feed"), paths: Type.Array(Path, { minItems: 1, maxItems: 64 }), format: Format },
+    { additionalProperties: false },
+  ),
   /** Newline-delimited JSON from stdin, live. */
   Type.Object({ kind: Type.Literal("stdin"), format: Format }, { additionalProperties: false }),
 ]);
@@ -61,11 +64,19 @@ const ConnectorConfig = Type.Union([
     { additionalProperties: false },
   ),
   Type.Object(
-    { kind: Type.Literal("nftables"), name: ConnectorName, table: Type.Optional(Type.String({ pattern: "^[a-z][a-z0-9_]{0,31}$" })), netns: Type.Optional(Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$" })) },
+    {
+      kind: Type.Literal("nftables"),
+      name: ConnectorName,
+      table: Type.Optional(Type.String({ pattern: "^[a-z][a-z0-9_]{0,31}$" })),
+      netns: Type.Optional(Type.String({ pattern: "^[a-zA-Z0-9_-]{1,64}$" })),
+    },
     { additionalProperties: false },
   ),
   /** A local HTTP target that applies, verifies and undoes by idempotency key. */
-  Type.Object({ kind: Type.Literal("far-end"), name: ConnectorName, url: Type.String({ maxLength: 512 }) }, { additionalProperties: false }),
+  Type.Object(
+    { kind: Type.Literal("far-end"), name: ConnectorName, url: Type.String({ maxLength: 512 }) },
+    { additionalProperties: false },
+  ),
 ]);
 export type ConnectorConfig = Static<typeof ConnectorConfig>;
 
@@ -76,7 +87,12 @@ export const AgentConfig = Type.Object(
     site: Segment,
     agent: Segment,
     controller: Type.Object(
-      { url: Type.String({ maxLength: 512 }), broker_url: Type.String({ maxLength: 512 }), ca_file: Path, join_token_file: Type.Optional(Path) },
+      {
+        url: Type.String({ maxLength: 512 }),
+        broker_url: Type.String({ maxLength: 512 }),
+        ca_file: Path,
+        join_token_file: Type.Optional(Path),
+      },
       { additionalProperties: false },
     ),
     sources: Type.Array(SourceConfig, { maxItems: 32 }),
@@ -101,5 +117,7 @@ export const readConfig = (path: string): Result<AgentConfig, string> => {
   }
   if (checker.Check(value)) return ok(value);
   const [first] = checker.Errors(value);
-  return err(`${path}: ${first?.instancePath === "" ? "the configuration" : first?.instancePath} ${first?.message ?? "is not valid"}`);
+  return err(
+    `${path}: ${first?.instancePath === "" ? "the configuration" : first?.instancePath} ${first?.message ?? "is not valid"}`,
+  );
 };

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
-import type { Bundle } from "@reflex/protocol/bundle";
-import type { Envelope } from "@reflex/protocol/envelope";
 import { engine } from "@reflex/policies/engine/engine";
 import { draftToBundle } from "@reflex/policies/language/parse-set";
+import type { Bundle } from "@reflex/protocol/bundle";
+import type { Envelope } from "@reflex/protocol/envelope";
+import { UsageError } from "./arguments.ts";
 import { type KeyFile, signBytes } from "./keys.ts";
 import { parsePolicyFolder, testBundle } from "./policy-folder.ts";
-import { UsageError } from "./arguments.ts";
 
 export type SignRequest = {
   readonly dir: string;
@@ -33,7 +33,9 @@ export const signPolicyFolder = (request: SignRequest, keys: readonly KeyFile[])
   });
   const report = testBundle(bundle, request.sites.find((site) => site !== "*") ?? "any");
   if (report.failed > 0) {
-    throw new UsageError(`${report.failed} of ${report.passed + report.failed} cases fail, so nothing was signed; see: reflexctl policy test ${request.dir}`);
+    throw new UsageError(
+      `${report.failed} of ${report.passed + report.failed} cases fail, so nothing was signed; see: reflexctl policy test ${request.dir}`,
+    );
   }
   // These bytes are what is signed, hashed, stored and published; nobody serialises them again.
   const bytes = Buffer.from(JSON.stringify(bundle), "utf8");

@@ -29,7 +29,9 @@ export const createClient = (options: ClientOptions): Client => {
           timeout: timeoutMs,
           headers: {
             authorization: `Bearer ${options.token}`,
-            ...(body === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
+            ...(body === undefined
+              ? {}
+              : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
           },
           ...(options.ca === undefined ? {} : { ca: options.ca }),
         },
@@ -38,7 +40,10 @@ export const createClient = (options: ClientOptions): Client => {
           let size = 0;
           answer.on("data", (part: Buffer) => {
             size += part.length;
-            if (size > answerBytesMax) call.destroy(new Error(`the answer of ${path} is longer than ${answerBytesMax} bytes; ask for less with --limit`));
+            if (size > answerBytesMax)
+              call.destroy(
+                new Error(`the answer of ${path} is longer than ${answerBytesMax} bytes; ask for less with --limit`),
+              );
             parts.push(part);
           });
           answer.on("error", reject);
@@ -64,7 +69,8 @@ export const createClient = (options: ClientOptions): Client => {
 const refusalText = (status: number, text: string): string => {
   try {
     const { code, detail, remedy } = JSON.parse(text) as { code?: string; detail?: string; remedy?: string };
-    if (code !== undefined) return [`refused: ${code}`, detail, remedy].filter((part) => part !== undefined && part !== "").join("; ");
+    if (code !== undefined)
+      return [`refused: ${code}`, detail, remedy].filter((part) => part !== undefined && part !== "").join("; ");
   } catch {
     // Not ours: a proxy or another service answered.
   }
@@ -77,15 +83,25 @@ export const clientFrom = (args: Arguments, env: NodeJS.ProcessEnv): Client => {
   const connection = data === undefined ? undefined : join(data, "connection.json");
   if (connection !== undefined && existsSync(connection)) {
     const known = JSON.parse(readFileSync(connection, "utf8")) as { url: string; token_file: string; ca_file?: string };
-    return createClient({ url: known.url, token: secretFrom(known.token_file), ...(known.ca_file === undefined ? {} : { ca: readFileSync(known.ca_file, "utf8") }) });
+    return createClient({
+      url: known.url,
+      token: secretFrom(known.token_file),
+      ...(known.ca_file === undefined ? {} : { ca: readFileSync(known.ca_file, "utf8") }),
+    });
   }
   const url = args.text("url") ?? env.REFLEX_URL;
   const tokenFile = args.text("token-file") ?? env.REFLEX_TOKEN_FILE;
   const ca = args.text("ca") ?? env.REFLEX_CA;
   if (url === undefined || tokenFile === undefined) {
-    throw new UsageError("which controller? Give --data DIR (the folder of npm start), or --url, --token-file and --ca (or REFLEX_URL, REFLEX_TOKEN_FILE, REFLEX_CA)");
+    throw new UsageError(
+      "which controller? Give --data DIR (the folder of npm start), or --url, --token-file and --ca (or REFLEX_URL, REFLEX_TOKEN_FILE, REFLEX_CA)",
+    );
   }
-  return createClient({ url, token: secretFrom(tokenFile), ...(ca === undefined ? {} : { ca: readFileSync(ca, "utf8") }) });
+  return createClient({
+    url,
+    token: secretFrom(tokenFile),
+    ...(ca === undefined ? {} : { ca: readFileSync(ca, "utf8") }),
+  });
 };
 
 const secretFrom = (path: string): string => {

@@ -1,12 +1,17 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import nacl from "tweetnacl";
-import { type Envelope, payloadTypes, type PayloadKind, preAuthEncoding } from "@reflex/protocol/envelope";
+import { type Envelope, type PayloadKind, payloadTypes, preAuthEncoding } from "@reflex/protocol/envelope";
 import type { Trust } from "@reflex/protocol/trust";
+import nacl from "tweetnacl";
 import { UsageError } from "./arguments.ts";
 
 /** A signing key as kept in a file of mode 0600: Ed25519 seed, base64. Losing it means rotating the role. */
-export type KeyFile = { readonly role: keyof Trust["roles"]; readonly keyid: string; readonly public: string; readonly seed: string };
+export type KeyFile = {
+  readonly role: keyof Trust["roles"];
+  readonly keyid: string;
+  readonly public: string;
+  readonly seed: string;
+};
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 
@@ -16,9 +21,11 @@ export const newKey = (role: KeyFile["role"], keyid: string): KeyFile => {
 };
 
 export const readKey = (path: string): KeyFile => {
-  if (!existsSync(path)) throw new UsageError(`no key file ${path}; make keys with: reflexctl keys new --dir DIR --org ORG`);
+  if (!existsSync(path))
+    throw new UsageError(`no key file ${path}; make keys with: reflexctl keys new --dir DIR --org ORG`);
   const key = JSON.parse(readFileSync(path, "utf8")) as KeyFile;
-  if (typeof key.seed !== "string" || Buffer.from(key.seed, "base64").length !== 32) throw new UsageError(`${path} is not a key file of reflexctl`);
+  if (typeof key.seed !== "string" || Buffer.from(key.seed, "base64").length !== 32)
+    throw new UsageError(`${path} is not a key file of reflexctl`);
   return key;
 };
 
@@ -38,7 +45,13 @@ export const signBytes = (kind: PayloadKind, payload: Uint8Array, keys: readonly
 export const signJson = (kind: PayloadKind, value: unknown, keys: readonly KeyFile[]): Envelope =>
   signBytes(kind, Buffer.from(JSON.stringify(value), "utf8"), keys);
 
-export type NewKeys = { readonly org: string; readonly dir: string; readonly releaseKeys: number; readonly releaseThreshold: number; readonly issuedAt: string };
+export type NewKeys = {
+  readonly org: string;
+  readonly dir: string;
+  readonly releaseKeys: number;
+  readonly releaseThreshold: number;
+  readonly issuedAt: string;
+};
 
 const roleCounts = (request: NewKeys): readonly (readonly [KeyFile["role"], number, number])[] => [
   ["root", 1, 1],
@@ -54,12 +67,17 @@ const roleCounts = (request: NewKeys): readonly (readonly [KeyFile["role"], numb
  */
 export const createKeys = (request: NewKeys): { readonly trust: Trust; readonly files: readonly string[] } => {
   if (existsSync(join(request.dir, "trust.json"))) {
-    throw new UsageError(`${request.dir} already holds keys; choose an empty folder: overwriting keys would lock every agent out`);
+    throw new UsageError(
+      `${request.dir} already holds keys; choose an empty folder: overwriting keys would lock every agent out`,
+    );
   }
   mkdirSync(request.dir, { recursive: true, mode: 0o700 });
   const files: string[] = [];
   const keysByRole = Object.fromEntries(
-    roleCounts(request).map(([role, count]) => [role, Array.from({ length: count }, (_, index) => newKey(role, `${role}-${index + 1}`))]),
+    roleCounts(request).map(([role, count]) => [
+      role,
+      Array.from({ length: count }, (_, index) => newKey(role, `${role}-${index + 1}`)),
+    ]),
   ) as unknown as Record<KeyFile["role"], KeyFile[]>;
   const trust: Trust = {
     v: 1,
@@ -75,7 +93,8 @@ export const createKeys = (request: NewKeys): { readonly trust: Trust; readonly 
     ) as Trust["roles"],
     kill_release_threshold: 2,
   };
-  for (const key of Object.values(keysByRole).flat()) files.push(writeSecret(join(request.dir, `${key.keyid}.key`), key));
+  for (const key of Object.values(keysByRole).flat())
+    files.push(writeSecret(join(request.dir, `${key.keyid}.key`), key));
   files.push(writeSecret(join(request.dir, "trust.json"), signJson("trust", trust, keysByRole.root)));
   return { trust, files };
 };

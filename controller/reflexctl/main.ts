@@ -53,13 +53,24 @@ const commands: Readonly<Record<string, (args: Arguments) => Promise<Outcome> | 
   "kill release": async (args) => done(await killSwitch(args, clientOf(args), "armed", new Date())),
   "kill list": async (args) => {
     const kills = await killList(clientOf(args));
-    return done(args.flag("json") ? JSON.stringify(kills) : tableText(["scope", "state", "epoch"], kills.map((kill) => [kill.scope, kill.state, String(kill.epoch)])));
+    return done(
+      args.flag("json")
+        ? JSON.stringify(kills)
+        : tableText(
+            ["scope", "state", "epoch"],
+            kills.map((kill) => [kill.scope, kill.state, String(kill.epoch)]),
+          ),
+    );
   },
   "join-token": async (args) => {
     const site = args.texts("site")[0];
     if (site === undefined) throw new UsageError("for which site? --site demo");
     const answer = await clientOf(args).post<{ join_token: string; expires_at: string }>("/v1/join-tokens", { site });
-    return done(args.flag("json") ? JSON.stringify(answer) : `${answer.join_token}\n(for one agent at ${site}, until ${answer.expires_at})`);
+    return done(
+      args.flag("json")
+        ? JSON.stringify(answer)
+        : `${answer.join_token}\n(for one agent at ${site}, until ${answer.expires_at})`,
+    );
   },
 };
 

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative, sep } from "node:path";
-import type { Bundle } from "@reflex/protocol/bundle";
-import { emptyWeights } from "@reflex/protocol/weights";
+import { type CaseReport, runCases } from "@reflex/policies/cases/run-cases";
 import { compileBundle } from "@reflex/policies/engine/compile";
 import { decideForCase } from "@reflex/policies/engine/decide-case";
-import { type CaseReport, runCases } from "@reflex/policies/cases/run-cases";
 import { type BundleDraft, parsePolicySet } from "@reflex/policies/language/parse-set";
 import { formatPolicyError } from "@reflex/policies/language/policy-error";
+import type { Bundle } from "@reflex/protocol/bundle";
+import { emptyWeights } from "@reflex/protocol/weights";
 import { UsageError } from "./arguments.ts";
 
 /** A policy repository is text; a file above this is not one. */
@@ -22,8 +22,10 @@ export const readPolicyFolder = (dir: string): ReadonlyMap<string, string> => {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) walk(path);
       else if (/\.ya?ml$/.test(entry.name)) {
-        if (statSync(path).size > fileBytesMax) throw new UsageError(`${path} is larger than ${fileBytesMax} bytes; a policy file is text written by people`);
-        if (files.size >= filesMax) throw new UsageError(`${dir} holds more than ${filesMax} files; is it the right folder?`);
+        if (statSync(path).size > fileBytesMax)
+          throw new UsageError(`${path} is larger than ${fileBytesMax} bytes; a policy file is text written by people`);
+        if (files.size >= filesMax)
+          throw new UsageError(`${dir} holds more than ${filesMax} files; is it the right folder?`);
         files.set(relative(dir, path).split(sep).join("/"), readFileSync(path, "utf8"));
       }
     }
@@ -32,9 +34,14 @@ export const readPolicyFolder = (dir: string): ReadonlyMap<string, string> => {
     walk(dir);
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`cannot read the policy folder ${dir}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(
+      `cannot read the policy folder ${dir}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
-  if (files.size === 0) throw new UsageError(`no .yaml files below ${dir}; a policy repository has policies/, routing.yaml and settings.yaml`);
+  if (files.size === 0)
+    throw new UsageError(
+      `no .yaml files below ${dir}; a policy repository has policies/, routing.yaml and settings.yaml`,
+    );
   return files;
 };
 

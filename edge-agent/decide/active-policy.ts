@@ -1,6 +1,6 @@
+import type { CompiledBundle } from "@reflex/policies/engine/compile";
 import type { BundleSettings } from "@reflex/protocol/bundle";
 import type { Limit } from "@reflex/protocol/policy";
-import type { CompiledBundle } from "@reflex/policies/engine/compile";
 
 /** What the agent decides under: only the gate in policy/ makes one, after signatures, audience, version and self-test. */
 export type ActivePolicy = {

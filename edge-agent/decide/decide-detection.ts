@@ -1,12 +1,13 @@
+import { decide } from "@reflex/policies/engine/decide";
+import { gatherAssets } from "@reflex/policies/engine/facts";
+import { cutSlice } from "@reflex/policies/engine/slice";
+import { sealToken } from "@reflex/policies/engine/token";
 import type { Decision } from "@reflex/protocol/decision";
 import type { Detection } from "@reflex/protocol/detection";
 import { entityKey } from "@reflex/protocol/entity";
 import { uuidV7 } from "@reflex/protocol/ids";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import type { Context, Token } from "@reflex/protocol/token";
-import { decide } from "@reflex/policies/engine/decide";
-import { gatherAssets } from "@reflex/policies/engine/facts";
-import { sealToken } from "@reflex/policies/engine/token";
 import type { CommandRow, Crypto, DecidedRow, Random } from "../ports.ts";
 import type { ActivePolicy, BrakeState } from "./active-policy.ts";
 import type { Circuit } from "./circuit.ts";
@@ -44,7 +45,11 @@ export const decideDetection = (
   deps: DecideDeps,
   policy: ActivePolicy,
   detection: Detection,
-  arrival: { readonly contentHash: string; readonly nowMs: number; readonly previous: { readonly sequence: number; readonly hash: string } },
+  arrival: {
+    readonly contentHash: string;
+    readonly nowMs: number;
+    readonly previous: { readonly sequence: number; readonly hash: string };
+  },
 ): Decided => {
   const { nowMs } = arrival;
   const context = gatherContext(deps, policy, detection, nowMs);
@@ -60,15 +65,17 @@ export const decideDetection = (
   });
   const { token, json } = sealToken(
     {
-      ...deps.identity,
-      sequence: arrival.previous.sequence + 1,
-      decidedAt: timestampOf(nowMs),
-      bundle: policy.bundle,
-      weights: policy.weights,
+      header: {
+        ...deps.identity,
+        sequence: arrival.previous.sequence + 1,
+        decided_at: timestampOf(nowMs),
+        bundle: policy.bundle,
+        weights: policy.weights,
+      },
       detection,
-      context,
-      result,
-      compiled: policy.compiled,
+      context: { ...context, limits: result.limitsRead },
+      slice: cutSlice(policy.compiled, result.matched, detection, context.assets),
+      decision: result.decision,
       previous: arrival.previous.hash,
     },
     deps.crypto.sha256Hex,
@@ -90,9 +97,19 @@ const entityKeysOf = (detection: Detection): string[] => [
   ...new Set(detection.entities.filter((entity) => entity.role !== "observer").map(entityKey)),
 ];
 
-const gatherContext = (deps: DecideDeps, policy: ActivePolicy, detection: Detection, nowMs: number): Omit<Context, "limits"> => {
+const gatherContext = (
+  deps: DecideDeps,
+  policy: ActivePolicy,
+  detection: Detection,
+  nowMs: number,
+): Omit<Context, "limits"> => {
   const keys = entityKeysOf(detection);
-  const { history, agreement } = deps.history.about(keys, detection.source.domain, nowMs, policy.settings.history_seconds * 1_000);
+  const { history, agreement } = deps.history.about(
+    keys,
+    detection.source.domain,
+    nowMs,
+    policy.settings.history_seconds * 1_000,
+  );
   return {
     received_at: timestampOf(nowMs),
     mode: policy.settings.mode,

@@ -15,7 +15,12 @@ export type EntityHistory = {
 
 export type History = {
   readonly note: (row: DecidedRow) => void;
-  readonly about: (entityKeys: readonly string[], ownDomain: SourceDomain, nowMs: number, windowMs: number) => EntityHistory;
+  readonly about: (
+    entityKeys: readonly string[],
+    ownDomain: SourceDomain,
+    nowMs: number,
+    windowMs: number,
+  ) => EntityHistory;
   readonly clear: () => void;
 };
 

@@ -1,6 +1,6 @@
 import type { Limit } from "@reflex/protocol/policy";
-import { eventWrite } from "../report/records.ts";
 import type { Clock, CommandRow, Crypto, Journal, JournalWrite, Random } from "../ports.ts";
+import { eventWrite } from "../report/records.ts";
 import type { ActivePolicy, BrakeState } from "./active-policy.ts";
 import { createCircuit } from "./circuit.ts";
 import { createCounters } from "./counters.ts";
@@ -53,7 +53,15 @@ export const createMemory = (deps: MemoryDeps): Memory => {
   const prior = createPrior(journal.mark);
   const circuit = createCircuit((untilMs) => {
     pendingWrites.push({ kind: "mark", key: circuitMark, value: String(untilMs) });
-    pendingWrites.push(eventWrite(deps.wall, "alarm", "circuit-open", "too many actions in a minute; automation pauses, look before it closes", "circuit-open"));
+    pendingWrites.push(
+      eventWrite(
+        deps.wall,
+        "alarm",
+        "circuit-open",
+        "too many actions in a minute; automation pauses, look before it closes",
+        "circuit-open",
+      ),
+    );
   });
 
   const reload = (): void => {
@@ -72,7 +80,17 @@ export const createMemory = (deps: MemoryDeps): Memory => {
   reload();
 
   return {
-    decideDeps: { identity: deps.identity, random: deps.random, crypto: deps.crypto, brakes: deps.brakes, history, counters, circuit, leases, prior },
+    decideDeps: {
+      identity: deps.identity,
+      random: deps.random,
+      crypto: deps.crypto,
+      brakes: deps.brakes,
+      history,
+      counters,
+      circuit,
+      leases,
+      prior,
+    },
     seen: (eventId) => batchSeen.get(eventId) ?? journal.seen(eventId),
     chain: () => chain,
     note: (decided) => {

@@ -12,7 +12,9 @@ const clamp = (value: number, low: number, high: number): number => Math.min(hig
 
 /** Same decision, action and target give the same key, so that a repeated call has one effect at the far end. */
 const idempotencyKey = (deps: PlanDeps, decision: Decision, candidate: Candidate): string =>
-  deps.crypto.sha256Hex([decision.decision_id, candidate.action, entityKey(candidate.target), candidate.connector ?? ""].join("\n"));
+  deps.crypto.sha256Hex(
+    [decision.decision_id, candidate.action, entityKey(candidate.target), candidate.connector ?? ""].join("\n"),
+  );
 
 /** Commands of a decision: one per candidate that acts. Written with the decision itself, before anything leaves the agent. */
 export const planCommands = (deps: PlanDeps, decision: Decision, nowMs: number): readonly CommandRow[] => {
@@ -30,6 +32,16 @@ export const planCommands = (deps: PlanDeps, decision: Decision, nowMs: number):
       connector: candidate.connector,
       issued_at: timestampOf(nowMs),
     };
-    return [{ command, state: "planned", atMs: nowMs, attempts: 0, undoAttempts: 0, verified: false, limits: candidate.limits }];
+    return [
+      {
+        command,
+        state: "planned",
+        atMs: nowMs,
+        attempts: 0,
+        undoAttempts: 0,
+        verified: false,
+        limits: candidate.limits,
+      },
+    ];
   });
 };

@@ -29,7 +29,8 @@ export const createIntake = (timers: Timers, take: (batch: readonly RawRecord[])
     taking = true;
     while (queue.length > 0) {
       const batch = queue.splice(0, batchRecordsMax);
-      while (waiters.length > 0 && queue.length + waiters.length < 2 * intakeRecordsMax && queue.length < intakeRecordsMax) waiters.shift()?.();
+      // As many as left the queue may come in: the queue never holds more than its bound and one record a waiter.
+      for (const wake of waiters.splice(0, batch.length)) wake();
       await take(batch);
     }
     taking = false;

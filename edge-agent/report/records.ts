@@ -1,6 +1,6 @@
-import type { RefusalCode, Refusal } from "@reflex/protocol/refusal";
-import type { AgentEvent, CommandReport, DeadLetterReport } from "@reflex/protocol/report";
 import type { Feedback } from "@reflex/protocol/feedback";
+import type { Refusal, RefusalCode } from "@reflex/protocol/refusal";
+import type { AgentEvent, CommandReport, DeadLetterReport } from "@reflex/protocol/report";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import type { Token } from "@reflex/protocol/token";
 import type { Clock, CommandRow, Crypto, DecidedRow, JournalWrite, RawRecord } from "../ports.ts";
@@ -39,7 +39,11 @@ export const commandWrite = (row: CommandRow): JournalWrite => {
   return { kind: "report", reportKind: "command", bodyJson: JSON.stringify(report) };
 };
 
-export const feedbackWrite = (feedback: Feedback): JournalWrite => ({ kind: "report", reportKind: "feedback", bodyJson: JSON.stringify(feedback) });
+export const feedbackWrite = (feedback: Feedback): JournalWrite => ({
+  kind: "report",
+  reportKind: "feedback",
+  bodyJson: JSON.stringify(feedback),
+});
 
 export const deadLetterWrites = (
   deps: { readonly wall: Clock; readonly crypto: Pick<Crypto, "sha256Hex"> },
@@ -57,12 +61,32 @@ export const deadLetterWrites = (
     sha256,
   };
   return [
-    { kind: "dead_letter", source: report.source, refusal, atMs, raw: record.bytes, bytes: record.bytes.length, sha256 },
+    {
+      kind: "dead_letter",
+      source: report.source,
+      refusal,
+      atMs,
+      raw: record.bytes,
+      bytes: record.bytes.length,
+      sha256,
+    },
     { kind: "report", reportKind: "dead_letter", bodyJson: JSON.stringify(report) },
   ];
 };
 
-export const eventWrite = (wall: Clock, level: AgentEvent["level"], name: string, detail: string, code?: RefusalCode): JournalWrite => {
-  const event: AgentEvent = { at: timestampOf(wall.nowMs()), level, name, ...(code === undefined ? {} : { code }), detail: detail.slice(0, 1_024) };
+export const eventWrite = (
+  wall: Clock,
+  level: AgentEvent["level"],
+  name: string,
+  detail: string,
+  code?: RefusalCode,
+): JournalWrite => {
+  const event: AgentEvent = {
+    at: timestampOf(wall.nowMs()),
+    level,
+    name,
+    ...(code === undefined ? {} : { code }),
+    detail: detail.slice(0, 1_024),
+  };
   return { kind: "report", reportKind: "event", bodyJson: JSON.stringify(event) };
 };

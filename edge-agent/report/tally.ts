@@ -1,4 +1,4 @@
-import { verdicts, type Verdict } from "@reflex/protocol/decision";
+import { type Verdict, verdicts } from "@reflex/protocol/decision";
 import type { RecordFate } from "../ports.ts";
 
 /** What became of everything that was offered since start; the parts always add up to `records`. */

@@ -27,7 +27,10 @@ const readyTimeoutMs = 90_000;
  * in order. The IPC channel tells a part when we are gone, so that none is left behind.
  */
 export const startChild = (options: ChildOptions): Child => {
-  const child = spawn(process.execPath, [options.script, ...options.args], { stdio: [options.stdin, "pipe", "pipe", "ipc"], detached: true });
+  const child = spawn(process.execPath, [options.script, ...options.args], {
+    stdio: [options.stdin, "pipe", "pipe", "ipc"],
+    detached: true,
+  });
   const log = createWriteStream(options.logFile, { flags: "a" });
   child.stderr?.pipe(log);
   const seen = new Map<string, Record<string, unknown>>();
@@ -55,7 +58,9 @@ export const startChild = (options: ChildOptions): Child => {
   const line = (kind: string): Promise<Record<string, unknown>> => {
     const known = seen.get(kind);
     if (known !== undefined) return Promise.resolve(known);
-    const arrived = new Promise<Record<string, unknown>>((resolve) => waiters.set(kind, [...(waiters.get(kind) ?? []), resolve]));
+    const arrived = new Promise<Record<string, unknown>>((resolve) =>
+      waiters.set(kind, [...(waiters.get(kind) ?? []), resolve]),
+    );
     const gone = ended.then((): never => {
       throw new Error(`the ${options.name} ended (${endText}) before it was ${kind}; see ${options.logFile}`);
     });
@@ -74,7 +79,9 @@ export const startChild = (options: ChildOptions): Child => {
 const readLine = (text: string): Record<string, unknown> | undefined => {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && "kind" in value ? (value as Record<string, unknown>) : undefined;
+    return typeof value === "object" && value !== null && "kind" in value
+      ? (value as Record<string, unknown>)
+      : undefined;
   } catch {
     return undefined;
   }

@@ -31,7 +31,8 @@ const gatherFeed = (argv: readonly string[]): { readonly feed: string[]; readonl
   for (let index = 0; index < argv.length; index += 1) {
     const word = argv[index] ?? "";
     if (word === "--feed") {
-      while (index + 1 < argv.length && (argv[index + 1] === "-" || !argv[index + 1]?.startsWith("-"))) feed.push(argv[++index] ?? "");
+      while (index + 1 < argv.length && (argv[index + 1] === "-" || !argv[index + 1]?.startsWith("-")))
+        feed.push(argv[++index] ?? "");
       if (feed.length === 0) rest.push(word);
     } else if (word.startsWith("--feed=")) feed.push(word.slice("--feed=".length));
     else rest.push(word);
@@ -55,8 +56,10 @@ export const readOptions = (argv: readonly string[]): Result<StartOptions, strin
       },
     });
     const portBase = Number(values["port-base"] ?? "7400");
-    if (!Number.isInteger(portBase) || portBase < 0 || portBase > 65_000) return err(`--port-base ${values["port-base"]} is not a port; give a number from 1024 to 65000`);
-    if (values.json === true && values.once !== true) return err("--json prints a summary, and only --once has an end; give both");
+    if (!Number.isInteger(portBase) || portBase < 0 || portBase > 65_000)
+      return err(`--port-base ${values["port-base"]} is not a port; give a number from 1024 to 65000`);
+    if (values.json === true && values.once !== true)
+      return err("--json prints a summary, and only --once has an end; give both");
     return ok({
       feed,
       once: values.once ?? false,

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { type ReplayReport, replayToken } from "@reflex/policies/engine/replay";
 import { entityText } from "@reflex/protocol/entity";
 import { parseJson } from "@reflex/protocol/json";
 import type { Token } from "@reflex/protocol/token";
-import { replayToken, type ReplayReport } from "@reflex/policies/engine/replay";
 import { type Arguments, UsageError } from "../arguments.ts";
 import type { Client } from "../client.ts";
 import { plain, tableText } from "../table.ts";
@@ -37,7 +37,10 @@ const tokenTextOf = async (args: Arguments, client: () => Client): Promise<strin
   const file = args.text("file");
   if (file !== undefined) return readFileSync(file, "utf8");
   const id = args.words[2];
-  if (id === undefined) throw new UsageError("which decision? reflexctl decisions show ID (ids: reflexctl decisions list), or --file TOKEN.json");
+  if (id === undefined)
+    throw new UsageError(
+      "which decision? reflexctl decisions show ID (ids: reflexctl decisions list), or --file TOKEN.json",
+    );
   // The exact text the agent sealed: digests are over text, so nothing may be re-serialised on the way.
   return client().getText(`/v1/decisions/${encodeURIComponent(id)}/token`);
 };
@@ -54,10 +57,16 @@ export const decisionsShow = async (args: Arguments, client: () => Client): Prom
     `decided     ${header.decided_at} by ${header.agent} at ${header.site}, bundle ${header.bundle.version}, weights ${header.weights.version}`,
     `detection   ${plain(detection.event_id)}: ${plain(detection.rule.name)} (${detection.severity}, confidence ${detection.confidence} ${detection.confidence_origin})`,
     `score       ${decision.score} (calibrated confidence ${decision.confidence})`,
-    ...decision.factors.map((factor) => `  ${factor.log_odds >= 0 ? "+" : ""}${factor.log_odds.toFixed(3)}  ${factor.name}: ${plain(factor.value)}`),
+    ...decision.factors.map(
+      (factor) =>
+        `  ${factor.log_odds >= 0 ? "+" : ""}${factor.log_odds.toFixed(3)}  ${factor.name}: ${plain(factor.value)}`,
+    ),
     ...decision.candidates.flatMap((candidate) => [
       `candidate   ${candidate.action} ${plain(entityText(candidate.target))}: ${candidate.verdict}${candidate.code === undefined ? "" : ` (${candidate.code})`}, ${candidate.ttl_seconds} s through ${candidate.connector ?? "no connector"}`,
-      ...[...candidate.permits, ...candidate.guards].map((policy) => `  ${policy.effect.padEnd(16)} ${policy.id}${policy.detail === undefined ? "" : `: ${plain(policy.detail)}`}`),
+      ...[...candidate.permits, ...candidate.guards].map(
+        (policy) =>
+          `  ${policy.effect.padEnd(16)} ${policy.id}${policy.detail === undefined ? "" : `: ${plain(policy.detail)}`}`,
+      ),
     ]),
     `undo        ${plain(decision.undo)}`,
     `hash        ${token.hash}`,
@@ -67,16 +76,30 @@ export const decisionsShow = async (args: Arguments, client: () => Client): Prom
 /** Recomputes a decision from its token alone. */
 export const replayText = (text: string): ReplayReport => {
   const parsed = parseJson(text);
-  if (!parsed.ok) return { same: false, findings: [{ code: "schema-invalid", path: "", stored: parsed.error.code, recomputed: parsed.error.detail }] };
+  if (!parsed.ok)
+    return {
+      same: false,
+      findings: [{ code: "schema-invalid", path: "", stored: parsed.error.code, recomputed: parsed.error.detail }],
+    };
   return replayToken(parsed.value, sha256Hex);
 };
 
-export const decisionsReplay = async (args: Arguments, client: () => Client): Promise<{ readonly text: string; readonly same: boolean }> => {
+export const decisionsReplay = async (
+  args: Arguments,
+  client: () => Client,
+): Promise<{ readonly text: string; readonly same: boolean }> => {
   const report = replayText(await tokenTextOf(args, client));
   if (args.flag("json")) return { text: JSON.stringify(report), same: report.same };
   if (report.same) return { text: "the replayed decision equals its token", same: true };
-  const lines = report.findings.map((finding) => `${finding.code} at ${finding.path === "" ? "the token" : finding.path}: stored ${show(finding.stored)}, recomputed ${show(finding.recomputed)}`);
-  return { text: [`the token does not replay: ${report.findings.length} finding(s)`, ...lines].join("\n"), same: false };
+  const lines = report.findings.map(
+    (finding) =>
+      `${finding.code} at ${finding.path === "" ? "the token" : finding.path}: stored ${show(finding.stored)}, recomputed ${show(finding.recomputed)}`,
+  );
+  return {
+    text: [`the token does not replay: ${report.findings.length} finding(s)`, ...lines].join("\n"),
+    same: false,
+  };
 };
 
-const show = (value: unknown): string => plain((typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing")).slice(0, 300));
+const show = (value: unknown): string =>
+  plain((typeof value === "string" ? value : (JSON.stringify(value) ?? "nothing")).slice(0, 300));

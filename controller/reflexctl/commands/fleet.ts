@@ -1,4 +1,4 @@
-import { entityText, type Entity } from "@reflex/protocol/entity";
+import { type Entity, entityText } from "@reflex/protocol/entity";
 import type { Arguments } from "../arguments.ts";
 import type { Client } from "../client.ts";
 import { plain, tableText } from "../table.ts";
@@ -60,7 +60,14 @@ export const leasesList = async (args: Arguments, client: Client): Promise<strin
   );
 };
 
-export type DeadLetterRow = { readonly at: string; readonly agent: string; readonly source: string; readonly code: string; readonly detail: string; readonly bytes: number };
+export type DeadLetterRow = {
+  readonly at: string;
+  readonly agent: string;
+  readonly source: string;
+  readonly code: string;
+  readonly detail: string;
+  readonly bytes: number;
+};
 
 export const deadLettersList = async (args: Arguments, client: Client): Promise<string> => {
   const { dead_letters: rows } = await client.get<{ dead_letters: DeadLetterRow[] }>("/v1/dead-letters");

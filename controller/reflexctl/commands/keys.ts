@@ -3,7 +3,8 @@ import { createKeys } from "../keys.ts";
 
 const wholeNumber = (args: Arguments, name: "release-keys" | "release-threshold", fallback: number): number => {
   const value = Number(args.text(name) ?? fallback);
-  if (!Number.isInteger(value) || value < 1 || value > 16) throw new UsageError(`--${name} must be a whole number from 1 to 16`);
+  if (!Number.isInteger(value) || value < 1 || value > 16)
+    throw new UsageError(`--${name} must be a whole number from 1 to 16`);
   return value;
 };
 
@@ -11,8 +12,15 @@ export const keysNew = (args: Arguments, now: Date): string => {
   const dir = required(args, "dir", "./keys");
   const releaseKeys = wholeNumber(args, "release-keys", 2);
   const releaseThreshold = wholeNumber(args, "release-threshold", Math.min(2, releaseKeys));
-  if (releaseThreshold > releaseKeys) throw new UsageError(`--release-threshold ${releaseThreshold} cannot be met by ${releaseKeys} keys`);
-  const { files } = createKeys({ dir, org: required(args, "org", "acme"), releaseKeys, releaseThreshold, issuedAt: now.toISOString() });
+  if (releaseThreshold > releaseKeys)
+    throw new UsageError(`--release-threshold ${releaseThreshold} cannot be met by ${releaseKeys} keys`);
+  const { files } = createKeys({
+    dir,
+    org: required(args, "org", "acme"),
+    releaseKeys,
+    releaseThreshold,
+    issuedAt: now.toISOString(),
+  });
   return [
     ...files.map((file) => `wrote ${file}`),
     "",
