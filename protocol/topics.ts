@@ -99,3 +99,5 @@ export const agentMaySubscribe = (self: AgentAddress, filter: string): boolean =
   );
 export const agentMayPublish = (self: AgentAddress, topic: string): boolean =>
   (["syncRequest", "heartbeat", "presence", "report"] as const).some((name) => topicOf[name](self) === topic);
+/** A controller may publish and subscribe everywhere in its organisation, and nowhere else. */
+export const controllerMayUse = (org: string, topic: string): boolean => topic.startsWith(`${root}/${org}/`);
