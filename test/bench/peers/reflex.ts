@@ -1,4 +1,4 @@
-import { type CompiledBundle, compileBundle } from "@reflex/policies/engine/compile";
+import { type CompiledBundle, compileBundle, compilePolicies } from "@reflex/policies/engine/compile";
 import { gatherAssets } from "@reflex/policies/engine/facts";
 import { emptyFieldFacts, type FieldFacts, setDetectionFacts } from "@reflex/policies/engine/field-facts";
 import { createBundle, createWeights, site } from "../bundle.ts";
@@ -8,16 +8,14 @@ import type { Engine } from "./engine.ts";
 /** Ours, used the way `decide` uses it. Like the peers it is given facts with their conversions done. */
 export const reflex: Engine = {
   name: "reflex",
-  given:
-    "the whole bundle through compileBundle (inventory and routes included in build); matcher.all on facts, positions turned into ids",
+  given: "compilePolicies; matcher.all on facts, positions turned into ids",
   load: async (workload) => {
-    const bundle = createBundle(workload);
-    const weights = createWeights();
     const startedMs = performance.now();
-    const compiled = compileBundle(bundle, weights);
+    const compiled = compilePolicies(workload.policies, {});
     const buildMs = performance.now() - startedMs;
-    if (!compiled.ok) throw new Error(compiled.error.detail);
-    const facts = workload.items.map((item) => factsOf(compiled.value, item));
+    const bundle = compileBundle(createBundle(workload), createWeights());
+    if (!compiled.ok || !bundle.ok) throw new Error(JSON.stringify([compiled, bundle].find(({ ok }) => !ok)));
+    const facts = workload.items.map((item) => factsOf(bundle.value, item));
     const { matcher, policies } = compiled.value;
     const ids = policies.map(({ policy }) => policy.id);
     const match = (index: number): string[] => {
