@@ -72,11 +72,6 @@ const ConnectorConfig = Type.Union([
     },
     { additionalProperties: false },
   ),
-  /** A local HTTP target that applies, verifies and undoes by idempotency key. */
-  Type.Object(
-    { kind: Type.Literal("far-end"), name: ConnectorName, url: Type.String({ maxLength: 512 }) },
-    { additionalProperties: false },
-  ),
 ]);
 export type ConnectorConfig = Static<typeof ConnectorConfig>;
 
