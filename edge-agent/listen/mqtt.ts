@@ -1,5 +1,6 @@
 import { detectionBytesMax } from "@reflex/protocol/limits";
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import { createBackoff } from "../link/backoff.ts";
 import type { Log, Random, Source, Timers } from "../ports.ts";
 import {
   type MqttSourceSettings,
@@ -7,7 +8,7 @@ import {
   mqttInFlightMax,
   mqttKeepAliveSeconds,
 } from "./mqtt-settings.ts";
-import { createPatientOffer, jitteredDelayMs, type PatientOffer } from "./patient-offer.ts";
+import { createPatientOffer, type PatientOffer, retryFirstMs, retryLongestMs } from "./patient-offer.ts";
 
 export type MqttSource = Source & { readonly isConnected: () => boolean };
 export type MqttSourceDeps = { readonly timers: Timers; readonly random: Random; readonly log: Log };
@@ -21,7 +22,7 @@ export const createMqttSource = (settings: MqttSourceSettings, { timers, random,
   let connection: Connection | undefined;
   let patient: PatientOffer | undefined;
   let cancelRetry = (): void => {};
-  let attempt = 0;
+  const backoff = createBackoff(random, retryFirstMs, retryLongestMs);
   let stopped = false;
 
   /** One client per connection: a new one is certain to have no state of the old one, latched or otherwise. */
@@ -34,14 +35,13 @@ export const createMqttSource = (settings: MqttSourceSettings, { timers, random,
         return offers.offer({ bytes, source, format: settings.format }, isSettled);
       },
       onReady: () => {
-        attempt = 0;
+        backoff.reset();
         log.info({ source }, "subscribed");
       },
       onEnd: (reason) => {
         connection = undefined;
         if (stopped) return;
-        const delayMs = jitteredDelayMs(attempt, random);
-        attempt += 1;
+        const delayMs = backoff.nextMs();
         log.warn({ source, reason, delay_ms: delayMs }, "connection lost");
         cancelRetry = timers.after(delayMs, () => open(offers));
       },

@@ -1,3 +1,4 @@
+import { type Backoff, createBackoff } from "../link/backoff.ts";
 import type { Random, RawRecord, RecordFate, Timers } from "../ports.ts";
 
 export type PatientOffer = {
@@ -35,7 +36,7 @@ export const createPatientOffer = ({ offer, timers, random, inFlightMax }: Patie
     if (inFlight === 0) for (const wake of waitingForIdle.splice(0)) wake();
   };
 
-  const tryOnce = (record: Omit<RawRecord, "settle">, onSettled: (fate: RecordFate) => void, attempt: number) =>
+  const tryOnce = (record: Omit<RawRecord, "settle">, onSettled: (fate: RecordFate) => void, backoff: Backoff) =>
     offer({
       ...record,
       settle: (fate) => {
@@ -45,9 +46,9 @@ export const createPatientOffer = ({ offer, timers, random, inFlightMax }: Patie
           givenUp.delete(giveUp);
           settled(fate, onSettled);
         };
-        const cancel = timers.after(jitteredDelayMs(attempt, random), () => {
+        const cancel = timers.after(backoff.nextMs(), () => {
           givenUp.delete(giveUp);
-          void tryOnce(record, onSettled, attempt + 1);
+          void tryOnce(record, onSettled, backoff);
         });
         givenUp.add(giveUp);
       },
@@ -63,7 +64,7 @@ export const createPatientOffer = ({ offer, timers, random, inFlightMax }: Patie
       return;
     }
     inFlight += 1;
-    await tryOnce(record, onSettled, 0);
+    await tryOnce(record, onSettled, createBackoff(random, retryFirstMs, retryLongestMs));
   };
 
   const whenIdle = (): Promise<void> =>
@@ -80,13 +81,6 @@ export const createPatientOffer = ({ offer, timers, random, inFlightMax }: Patie
 };
 
 /** First delay is up to this long, and doubles. */
-const delayFirstMs = 500;
+export const retryFirstMs = 500;
 /** Longest delay: a person who freed disk space should see work go on while still looking. */
-const delayLongestMs = 30_000;
-
-/** Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"): a thousand agents must not come back at once. */
-export const jitteredDelayMs = (attempt: number, random: Random): number => {
-  const [high = 0, low = 0] = random.bytes(2);
-  const longest = Math.min(delayLongestMs, delayFirstMs * 2 ** Math.min(attempt, 16));
-  return Math.round((longest * (high * 256 + low)) / 65_535);
-};
+export const retryLongestMs = 30_000;
