@@ -11,26 +11,25 @@ export type CaseDecision = {
 /** The engine's part: decides a case's detection in the context the case gives. */
 export type DecideCase = (bundleCase: BundleCase) => CaseDecision;
 
-export type CaseResult = {
+export type CaseFailure = {
   readonly policy: string;
   readonly name: string;
-  readonly passed: boolean;
-  /** One sentence per difference; empty when it passed. */
+  /** One sentence per difference, never empty. */
   readonly differences: readonly string[];
 };
-export type CaseReport = { readonly passed: number; readonly failed: number; readonly results: readonly CaseResult[] };
+export type CaseReport = {
+  readonly passed: number;
+  readonly failed: number;
+  readonly failures: readonly CaseFailure[];
+};
 
 /** Runs every case of a bundle. An engine that throws on a case fails the case, never the run. */
 export const runCases = (bundle: Pick<Bundle, "cases">, decideCase: DecideCase): CaseReport => {
-  const results = bundle.cases.map((one) => runCase(one, decideCase));
-  const passed = results.filter((result) => result.passed).length;
-  return { passed, failed: results.length - passed, results };
-};
-
-export const runCase = (bundleCase: BundleCase, decideCase: DecideCase): CaseResult => {
-  const { policy, name } = bundleCase;
-  const differences = differencesOf(bundleCase, decideCase);
-  return { policy, name, passed: differences.length === 0, differences };
+  const failures = bundle.cases.flatMap((bundleCase) => {
+    const differences = differencesOf(bundleCase, decideCase);
+    return differences.length === 0 ? [] : [{ policy: bundleCase.policy, name: bundleCase.name, differences }];
+  });
+  return { passed: bundle.cases.length - failures.length, failed: failures.length, failures };
 };
 
 const differencesOf = (bundleCase: BundleCase, decideCase: DecideCase): string[] => {
@@ -74,12 +73,10 @@ const actionText = ({ action, target }: CaseDecision["candidates"][number]): str
   `${action} ${entityText(target)}`;
 
 /** One line per failing case, for terminals and logs. */
-export const formatCaseReport = ({ passed, failed, results }: CaseReport): string =>
+export const formatCaseReport = ({ passed, failed, failures }: CaseReport): string =>
   [
-    ...results
-      .filter((result) => !result.passed)
-      .map(
-        ({ policy, name, differences }) => `${policy}: ${name}\n${differences.map((line) => `  ${line}`).join("\n")}`,
-      ),
+    ...failures.map(
+      ({ policy, name, differences }) => `${policy}: ${name}\n${differences.map((line) => `  ${line}`).join("\n")}`,
+    ),
     `${passed} of ${passed + failed} cases pass`,
   ].join("\n");
