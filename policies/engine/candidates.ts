@@ -67,7 +67,7 @@ const byTargetThenAction = (detection: Detection): ((a: Draft, b: Draft) => numb
   const rank = new Map<string, number>();
   for (const [index, entity] of detection.entities.entries()) {
     const key = entityKey(entity);
-    if (!rank.has(key)) rank.set(key, index);
+    if (entity.role !== "observer" && !rank.has(key)) rank.set(key, index);
   }
   const rankOf = (draft: Draft): number => rank.get(draft.key) ?? 0;
   return (a, b) => rankOf(a) - rankOf(b) || actionNames.indexOf(a.action) - actionNames.indexOf(b.action);

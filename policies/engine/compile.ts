@@ -8,7 +8,8 @@ import { fieldNames } from "../language/fields.ts";
 import { type CheckedCondition, checkCondition, type Lists, no, yes } from "./conditions.ts";
 import { emptyFieldFacts, fieldIndex } from "./field-facts.ts";
 import { createInventory, type Inventory } from "./inventory.ts";
-import { createMatcher, type Matcher } from "./match.ts";
+import { createScanMatcher, type Matcher, scanMax } from "./match.ts";
+import { createVectorMatcher } from "./match-vectors.ts";
 import { createNeverTouch, type NeverTouchList } from "./never-touch.ts";
 import { needsWholeList } from "./slice.ts";
 
@@ -80,7 +81,12 @@ export const compilePolicies = (policies: readonly Policy[], lists: Lists): Resu
     if (!result.ok) return err(refusal("bundle-invalid", `${policy.id}: ${result.error}`));
     compiled.push(result.value);
   }
-  return ok({ policies: compiled, lists, used, matcher: createMatcher(compiled) });
+  return ok({
+    policies: compiled,
+    lists,
+    used,
+    matcher: compiled.length <= scanMax ? createScanMatcher(compiled) : createVectorMatcher(compiled),
+  });
 };
 
 const compilePolicy = (policy: Policy, bundleLists: Lists, used: Uint8Array): Result<CompiledPolicy, string> => {

@@ -1,0 +1,67 @@
+/**
+ * Vectors of one bit per row in one shared array. Each vector is `words` words of bits and then a summary: one bit per word
+ * that is not zero, so that whole stretches of policies fall out of an intersection at once.
+ * Int32 and not Uint32: V8 keeps 32-bit signed values out of the heap.
+ */
+export type VectorPool = {
+  readonly words: number;
+  readonly summaryWords: number;
+  /** Offset of a copy of these bits. */
+  readonly add: (bits: Int32Array) => number;
+  /** Number of vectors added. */
+  readonly size: () => number;
+  /** All vectors; take it when everything is added. */
+  readonly finish: () => Int32Array;
+};
+
+export const createVectorPool = (rows: number): VectorPool => {
+  const words = Math.max(1, Math.ceil(rows / 32));
+  const summaryWords = Math.ceil(words / 32);
+  const stride = words + summaryWords;
+  let data = new Int32Array(stride * 64);
+  let size = 0;
+  return {
+    words,
+    summaryWords,
+    add: (bits) => {
+      const offset = size * stride;
+      if (offset + stride > data.length) {
+        const larger = new Int32Array(data.length * 2);
+        larger.set(data);
+        data = larger;
+      }
+      data.set(bits, offset);
+      for (let word = 0; word < words; word += 1)
+        if (bits[word] !== 0)
+          data[offset + words + (word >> 5)] = (data[offset + words + (word >> 5)] ?? 0) | (1 << (word & 31));
+      size += 1;
+      return offset;
+    },
+    size: () => size,
+    finish: () => data.slice(0, size * stride),
+  };
+};
+
+export const setBit = (bits: Int32Array, row: number): void => {
+  bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
+};
+export const clearBit = (bits: Int32Array, row: number): void => {
+  bits[row >> 5] = (bits[row >> 5] ?? 0) & ~(1 << (row & 31));
+};
+
+/** Changes to a base vector: `[word, bits, word, bits, …]`. Few policies name one tag or network, so few words change. */
+export type Patch = Int32Array;
+
+/** Words of the base with some rows set and others cleared. */
+export const patchOf = (base: Int32Array, set: readonly number[], clear: readonly number[]): Patch => {
+  const changed = new Map<number, number>();
+  for (const row of set) changed.set(row >> 5, (changed.get(row >> 5) ?? base[row >> 5] ?? 0) | (1 << (row & 31)));
+  for (const row of clear) changed.set(row >> 5, (changed.get(row >> 5) ?? base[row >> 5] ?? 0) & ~(1 << (row & 31)));
+  const patch = new Int32Array(changed.size * 2);
+  let at = 0;
+  for (const [word, bits] of changed) {
+    patch[at++] = word;
+    patch[at++] = bits;
+  }
+  return patch;
+};
