@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { detectionBytesMax } from "@reflex/protocol/limits";
+import { encodeDetection } from "@reflex/protocol/protobuf";
 import { parseTimestamp } from "@reflex/protocol/timestamp";
 import { describe, expect, test } from "vitest";
 import { type AdmitContext, type Admitted, admitRecord, feedFreshnessSeconds } from "./admit.ts";
@@ -64,6 +65,10 @@ describe("what cannot be read is refused by name", () => {
     expect(codeOf(admit(value))).toBe(code);
   });
 
+  test("what is no protobuf message", () => {
+    expect(codeOf(admit(native, { format: "protobuf" }))).toBe("protobuf-malformed");
+  });
+
   test("a format that does not exist", () => {
     for (const format of ["nothing", "__proto__", "constructor", "toString"]) {
       expect(codeOf(admit(native, { format }))).toBe("format-unknown");
@@ -108,6 +113,15 @@ describe("repetition", () => {
   test("the same content again is a duplicate, however its fields are ordered or spaced", () => {
     const reordered = JSON.stringify(Object.fromEntries(Object.entries(native).reverse()), null, 2);
     expect(codeOf(admit(reordered, { seen: (id) => (id === "siem-1" ? hash : undefined) }))).toBe("duplicate");
+  });
+
+  test("the binary spelling of a detection is the same detection", () => {
+    if (first.kind !== "detection") throw new Error(first.kind);
+    const encoded = encodeDetection(first.detection);
+    if (!encoded.ok) throw new Error(encoded.error.code);
+    expect(admit(encoded.value, { format: "protobuf" })).toEqual(first);
+    expect(admit(first.detection)).toEqual(first);
+    expect(codeOf(admit(encoded.value, { format: "protobuf", seen: () => hash }))).toBe("duplicate");
   });
 
   test("other content under the same id is refused", () => {

@@ -5,7 +5,14 @@ import { type FeedClock, isSaneTime } from "./feed-clock.ts";
 import { openFile } from "./file.ts";
 import { createPatientOffer, type PatientOffer } from "./patient-offer.ts";
 import { createRecordSplitter } from "./record-splitter.ts";
-import { createTotals, type EndingSource, type StreamDeps, type StreamTotals, streamInFlightMax } from "./stream.ts";
+import {
+  assertTextFormat,
+  createTotals,
+  type EndingSource,
+  type StreamDeps,
+  type StreamTotals,
+  streamInFlightMax,
+} from "./stream.ts";
 
 export type FeedProgress = { readonly records: number; readonly bytes: number; readonly totalBytes: number };
 
@@ -28,6 +35,7 @@ export type FeedDeps = StreamDeps & {
  */
 export const createFeedSource = (paths: readonly string[], format: string, deps: FeedDeps): FeedSource => {
   if (paths.length === 0 || paths.length > feedFilesMax) throw new Error(`a feed has 1 to ${feedFilesMax} files`);
+  assertTextFormat(format);
   const { clock, wall, timers, random, log, onProgress } = deps;
   const totals = createTotals();
   const finished = Promise.withResolvers<StreamTotals>();

@@ -25,6 +25,7 @@ export const createStreamSource = (
   openStream: () => Promise<ByteStream>,
   { timers, random, log }: StreamDeps,
 ): EndingSource => {
+  assertTextFormat(format);
   const totals = createTotals();
   const finished = Promise.withResolvers<StreamTotals>();
   // A rejection nobody waits for must not end the process: it is logged too.
@@ -71,6 +72,11 @@ export const createStreamSource = (
       await patient?.stop();
     },
   };
+};
+
+/** Recordings are text: protobuf messages have no mark between them. */
+export const assertTextFormat = (format: string): void => {
+  if (format === "protobuf") throw new Error("protobuf is for webhook and mqtt; a recording holds JSON");
 };
 
 export const createTotals = () => {

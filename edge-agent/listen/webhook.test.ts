@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const source of started.splice(0)) await source.stop();
 });
 
-type Hook = { readonly url: string; readonly port: number; readonly offered: string[] };
+type Hook = { readonly url: string; readonly port: number; readonly offered: string[]; readonly formats: string[] };
 const hook = async (
   extra: Partial<WebhookSettings> = {},
   settle: (record: RawRecord, index: number) => void = (record) => record.settle(decided),
@@ -25,12 +25,14 @@ const hook = async (
   const source = createWebhookSource({ host: "127.0.0.1", port: 0, format: "auto", ...extra });
   started.push(source);
   const offered: string[] = [];
+  const formats: string[] = [];
   await source.start(async (record) => {
     offered.push(Buffer.from(record.bytes).toString());
+    formats.push(record.format);
     settle(record, offered.length - 1);
   });
   const port = source.address()?.port ?? 0;
-  return { url: `http://127.0.0.1:${port}/v1/detections`, port, offered };
+  return { url: `http://127.0.0.1:${port}/v1/detections`, port, offered, formats };
 };
 const post = (
   url: string,
@@ -57,6 +59,14 @@ describe("what may be sent", () => {
         records.map(() => ({ event_id: "siem-1", fate: "decided", decision_id: "d-1", verdict: "ask" })),
       );
     }
+  });
+
+  test("a protobuf message, whole: its bytes mean nothing as lines", async () => {
+    const { url, offered, formats } = await hook();
+    await post(url, "\n\u0006siem-1\n", { "content-type": "application/x-protobuf" });
+    await post(url, one);
+    expect(offered).toEqual(["\n\u0006siem-1\n", one]);
+    expect(formats).toEqual(["protobuf", "auto"]);
   });
 
   test("gzip", async () => {

@@ -1,4 +1,5 @@
 import type { RefusalCode } from "@reflex/protocol/refusal";
+import { ok } from "@reflex/protocol/result";
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { RawRecord, RecordFate, Source } from "../ports.ts";
 import { createWebhookAuth } from "./webhook-auth.ts";
@@ -27,7 +28,7 @@ export type RecordResult = {
 };
 
 /**
- * POST /v1/detections: answered when the fate of every record in it is durable, so 200 means the sender may forget them, dead
+ * POST /v1/detections, JSON in any of three layouts or one protobuf message: answered when the fate of every record in it is durable, so 200 means the sender may forget them, dead
  * letters included. 503 with Retry-After means at least one was not taken: send the whole request again, repeats are harmless.
  */
 export const createWebhookSource = (settings: WebhookSettings): WebhookSource => {
@@ -61,14 +62,16 @@ export const createWebhookSource = (settings: WebhookSettings): WebhookSource =>
     if (!auth.bodyAllows(request.headers, sent.value)) return refuse(reply, 401, "unauthorised", "");
     const body = await unpackBody(sent.value, request.headers["content-encoding"]);
     if (!body.ok) return refuse(reply, statusOf(body.error.code), body.error.code, body.error.detail);
-    const records = splitBody(body.value);
+    const isProtobuf = settings.format === "protobuf" || request.headers["content-type"] === "application/x-protobuf";
+    const format = isProtobuf ? "protobuf" : settings.format;
+    const records = isProtobuf ? ok([body.value]) : splitBody(body.value);
     if (!records.ok) return refuse(reply, statusOf(records.error.code), records.error.code, records.error.detail);
 
     const fates: Promise<RecordFate>[] = [];
     for (const bytes of records.value) {
       const fate = Promise.withResolvers<RecordFate>();
       fates.push(fate.promise);
-      await offerRecord({ bytes, source: "webhook", format: settings.format, settle: fate.resolve });
+      await offerRecord({ bytes, source: "webhook", format, settle: fate.resolve });
     }
     const results = (await Promise.all(fates)).map((fate, at) => resultOf(fate, records.value[at] as Uint8Array));
     if (results.some(({ fate }) => fate === "not_taken")) {

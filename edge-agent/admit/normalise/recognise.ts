@@ -11,8 +11,8 @@ export const normalisers = {
 } as const satisfies Record<string, Normaliser>;
 
 export type JsonFormat = keyof typeof normalisers;
-/** What a source may be configured with. */
-export const formats = ["auto", ...(Object.keys(normalisers) as JsonFormat[])] as const;
+/** What a source may be configured with. `protobuf` is the binary spelling of `native`, and never recognised by itself. */
+export const formats = ["auto", "protobuf", ...(Object.keys(normalisers) as JsonFormat[])] as const;
 export const isJsonFormat = (name: string): name is JsonFormat => Object.hasOwn(normalisers, name);
 
 /** The format of one record, from its shape alone; undefined rather than a best guess. */
