@@ -9,11 +9,12 @@ const caseDecisionId = "00000000-0000-7000-8000-000000000000";
 
 /**
  * Decides a case as an enforcing agent of the site would that has seen nothing else: no history, no agreement beyond the
- * source itself, brakes open, and limits used as the case says (0 where it does not).
+ * source itself, brakes open, limits unused. What the case says about its surroundings takes the place of that.
  */
 export const decideForCase = (compiled: CompiledBundle, site: string, bundleCase: BundleCase): Decision => {
   const { detection } = bundleCase;
   const used = bundleCase.limits ?? {};
+  const { site: givenSite, agreement = [], ...given } = bundleCase.context ?? {};
   return decide({
     detection,
     context: {
@@ -24,13 +25,14 @@ export const decideForCase = (compiled: CompiledBundle, site: string, bundleCase
       circuit_closed: true,
       assets: gatherAssets(compiled, detection),
       history: { detections: 0, distinct_rules: 0, actions: 0 },
-      agreement: [detection.source.domain],
       prior: { confirmed: 0, failed: 0, overridden: 0 },
       leases: [],
+      ...given,
+      agreement: [...new Set([detection.source.domain, ...agreement])].sort(),
     },
     limits: { used: (key) => (Object.hasOwn(used, key) ? used[key] : 0) },
     compiled,
-    site,
+    site: givenSite ?? site,
     nowMs: Date.parse(detection.timestamp),
     decisionId: caseDecisionId,
   }).decision;
