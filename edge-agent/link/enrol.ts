@@ -35,6 +35,8 @@ export type AgentIdentity = {
   readonly tls: TlsIdentity;
   /** Ed25519, PKCS#8 PEM. */
   readonly reportKey: string;
+  /** Envelope of the trust document that came with the identity: a crash before it was pinned must not strand the agent. */
+  readonly trust: string;
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
 };
@@ -53,6 +55,14 @@ export type AuthorityPin =
   | { readonly kind: "pem"; readonly pem: string }
   | { readonly kind: "fingerprint"; readonly sha256: string };
 
+export type Enrolled = {
+  readonly identity: AgentIdentity;
+  /** For TrustStore.pin. */
+  readonly trustEnvelope: Uint8Array;
+  /** Where the embedded broker listens on the controller's host, if it says so. */
+  readonly brokerPort?: number;
+};
+
 const identitySlot = "identity.json";
 const identityBytesMax = 64 * 1024;
 const answerBytesMax = 256 * 1024;
@@ -63,17 +73,19 @@ export const enrolAgent = async (
   deps: EnrolDeps,
   joinToken: string,
   pin: AuthorityPin,
-): Promise<Result<{ readonly identity: AgentIdentity; readonly trustEnvelope: Uint8Array }, Refusal>> => {
+  agent: string,
+): Promise<Result<Enrolled, Refusal>> => {
+  if (!isSegment(agent)) return err(refusal("schema-invalid", "an agent's name is 1 to 48 of a-z, 0-9, _ and -"));
   const ca = await authorityOf(deps, pin);
   if (!ca.ok) return ca;
   const tlsKey = deps.keys.makeTlsKey();
   const reportKey = deps.keys.makeReportKey();
-  const csr = createCsrPem({ ...tlsKey, encodeBase64: deps.crypto.encodeBase64 }, "agent");
+  const csr = createCsrPem({ ...tlsKey, encodeBase64: deps.crypto.encodeBase64 }, agent);
   const answer = await post(
     deps,
     "/v1/enrol",
     { ca: ca.value },
-    { join_token: joinToken, csr, report_key: reportKey.public },
+    { join_token: joinToken, agent, csr, report_key: reportKey.public },
   );
   if (!answer.ok) return explained(answer.error);
   const read = readAnswer(deps, answer.value);
@@ -81,7 +93,9 @@ export const enrolAgent = async (
   const identity = identityOf(deps, read.value, tlsKey.keyPem, reportKey.keyPem);
   if (!identity.ok) return identity;
   const stored = await storeIdentity(deps, identity.value);
-  return stored.ok ? ok({ identity: identity.value, trustEnvelope: read.value.trustEnvelope }) : stored;
+  const { trustEnvelope, brokerPort } = read.value;
+  if (!stored.ok) return stored;
+  return ok({ identity: identity.value, trustEnvelope, ...(brokerPort === undefined ? {} : { brokerPort }) });
 };
 
 /** undefined before enrolment. */
@@ -113,10 +127,11 @@ type Answer = {
   readonly site: string;
   readonly agent: string;
   readonly trustEnvelope: Uint8Array;
+  readonly brokerPort?: number;
 };
 
 const readAnswer = (deps: EnrolDeps, body: Readonly<Record<string, unknown>>): Result<Answer, Refusal> => {
-  const { certificate, ca, org, site, agent, trust } = body;
+  const { certificate, ca, org, site, agent, trust, broker } = body;
   const names = [org, site, agent];
   const envelope = checkEnvelope(trust);
   if (
@@ -137,7 +152,13 @@ const readAnswer = (deps: EnrolDeps, body: Readonly<Record<string, unknown>>): R
     site: siteName,
     agent: agentName,
     trustEnvelope: deps.crypto.utf8(JSON.stringify(envelope.value)),
+    ...brokerOf(broker),
   });
+};
+
+const brokerOf = (broker: unknown): { readonly brokerPort?: number } => {
+  const port = typeof broker === "object" && broker !== null && "port" in broker ? broker.port : undefined;
+  return typeof port === "number" && Number.isInteger(port) && port > 0 && port < 65_536 ? { brokerPort: port } : {};
 };
 
 const identityOf = (
@@ -158,6 +179,7 @@ const identityOf = (
     agent,
     tls: { ca: answer.ca, cert: answer.certificate, key },
     reportKey,
+    trust: deps.crypto.textOf(answer.trustEnvelope) ?? "",
     notBeforeMs,
     notAfterMs,
   });
@@ -241,7 +263,7 @@ export const renewCertificate = async (
   identity: AgentIdentity,
 ): Promise<Result<AgentIdentity, Refusal>> => {
   const tlsKey = deps.keys.makeTlsKey();
-  const csr = createCsrPem({ ...tlsKey, encodeBase64: deps.crypto.encodeBase64 }, "agent");
+  const csr = createCsrPem({ ...tlsKey, encodeBase64: deps.crypto.encodeBase64 }, identity.agent);
   const answer = await post(deps, "/v1/agent/renew", identity.tls, { csr });
   if (!answer.ok) return answer;
   const { certificate } = answer.value;

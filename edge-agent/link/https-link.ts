@@ -20,11 +20,11 @@ export const createHttpsLink =
     const tls = identity();
     if (tls === undefined) return err(refusal("unauthorised", "no certificate; enrol the agent with a join token"));
     const url = new URL("/v1/agent/sync", baseUrl);
-    url.searchParams.set("boot_id", request.boot_id);
-    url.searchParams.set("head_sequence", String(request.head_sequence));
     const answer = await http.request({
-      method: "GET",
+      method: "POST",
       url: url.href,
+      headers: { "content-type": "application/json" },
+      body: new TextEncoder().encode(JSON.stringify(request)),
       tls,
       bytesMax: syncBytesMax,
       deadlineMs: 10_000,

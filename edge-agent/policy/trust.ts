@@ -21,7 +21,7 @@ export type TrustStore = {
   readonly newestVersion: () => number;
   /** Newest first: content accepted under an older document stays verifiable after a rotation and a restart. */
   readonly chain: () => readonly Trust[];
-  /** First document, from the enrolment answer. Refused when another one is pinned. */
+  /** First document, from the enrolment answer. One that is in the chain is fine, and so is its successor; another is refused. */
   readonly pin: (envelope: Uint8Array) => Promise<Result<Trust, Refusal>>;
   /** Next version, signed by the old and the new root threshold. */
   readonly advance: (envelope: Uint8Array) => Promise<Result<Trust, Refusal>>;
@@ -105,12 +105,13 @@ export const createTrustStore = (deps: TrustDeps): TrustStore => {
     pin: async (envelope) => {
       const opened = open(envelope, undefined);
       if (!opened.ok) return opened;
-      const pinned = links.at(-1)?.trust;
+      const pinned = links.at(-1);
       if (pinned !== undefined) {
-        return pinned.version === opened.value.version &&
-          crypto.sha256Hex(links.at(-1)?.envelope ?? "") === crypto.sha256Hex(envelope)
-          ? ok(pinned)
-          : err(refusal("conflict", "another trust document is pinned; remove the agent's data to enrol anew"));
+        const hash = crypto.sha256Hex(envelope);
+        if (links.some((link) => crypto.sha256Hex(link.envelope) === hash)) return ok(pinned.trust);
+        const next = follow(envelope, pinned.trust);
+        if (next.ok) return keep([...links, next.value]);
+        return err(refusal("conflict", "another trust document is pinned; remove the agent's data to enrol anew"));
       }
       if (opened.value.version < marks.get("trust")) {
         return err(refusal("version-rollback", `trust version ${opened.value.version}, seen ${marks.get("trust")}`));
