@@ -63,6 +63,8 @@ export const agents = pgTable(
     bundleHash: text("bundle_hash"),
     weightsVersion: integer("weights_version"),
     weightsHash: text("weights_hash"),
+    /** The newer bundle or weights it would not take, and why. */
+    refused: jsonb("refused"),
     heartbeat: jsonb("heartbeat"),
   },
   (table) => [index("agents_site").on(table.site)],

@@ -30,6 +30,7 @@ CREATE TABLE "agents" (
 	"bundle_hash" text,
 	"weights_version" integer,
 	"weights_hash" text,
+	"refused" jsonb,
 	"heartbeat" jsonb
 );
 --> statement-breakpoint
