@@ -19,7 +19,7 @@ export type Agreement = {
 export const checkAgreement = async (
   { policies, items }: Workload,
   { match }: Loaded,
-  { budgetMs, checkedMin = 20, checkedMax = 1_000 }: { budgetMs: number; checkedMin?: number; checkedMax?: number },
+  { budgetMs, checkedMin, checkedMax = 1_000 }: { budgetMs: number; checkedMin: number; checkedMax?: number },
 ): Promise<Agreement> => {
   const deadlineMs = performance.now() + budgetMs;
   let checked = 0;

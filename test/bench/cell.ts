@@ -28,7 +28,10 @@ const measureMatching = async ({ engine: name, policies, seed, budget }: Job): P
   const workload = createWorkload(policies, seed);
   const engine = await loadEngine(name);
   const loaded = await engine.load(workload);
-  const agreement = await checkAgreement(workload, loaded, { budgetMs: budget.checkMs });
+  const agreement = await checkAgreement(workload, loaded, {
+    budgetMs: budget.checkMs,
+    checkedMin: budget.checkedMin,
+  });
   const subject = { call: loaded.match, inFlight: loaded.inFlight, streamLength: workload.items.length };
   const measured = await measure(subject, budget);
   return {

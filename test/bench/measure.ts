@@ -1,6 +1,8 @@
 /** How long each pass of one cell may take; the cell as a whole takes a little more than their sum. */
 export type Budget = {
   readonly checkMs: number;
+  /** Detections compared with the reference however long it takes. */
+  readonly checkedMin: number;
   readonly warmUpMs: number;
   readonly latencyMs: number;
   readonly throughputMs: number;

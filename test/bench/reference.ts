@@ -46,10 +46,18 @@ const rankOf = (severity: string): number => severityNames.indexOf(severity);
 
 const isWithin = (address: string, cidr: string): boolean => {
   const [network = "", bits = "32"] = cidr.split("/");
-  return bitsOf(address).slice(0, Number(bits)) === bitsOf(network).slice(0, Number(bits));
+  return bitsOf(address).startsWith(bitsOf(network).slice(0, Number(bits)));
 };
-const bitsOf = (address: string): string =>
-  address
+
+/** Addresses come again and again: each is written out once. */
+const bitsByAddress = new Map<string, string>();
+const bitsOf = (address: string): string => {
+  const known = bitsByAddress.get(address);
+  if (known !== undefined) return known;
+  const bits = address
     .split(".")
     .map((part) => Number(part).toString(2).padStart(8, "0"))
     .join("");
+  bitsByAddress.set(address, bits);
+  return bits;
+};
