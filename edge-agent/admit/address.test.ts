@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from "node:net";
+import { addressKey, parseAddress as parseForGuards } from "@reflex/policies/engine/address";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { canonicalAddress, isInNet, namesOneMachine, netText, parseAddress, parseNet } from "./address.ts";
@@ -53,6 +54,21 @@ test("legal addresses are those of the platform, and a canonical one stays itsel
       if (canonical !== undefined) expect(canonicalAddress(canonical)).toBe(canonical);
     }),
     { numRuns: 20_000 },
+  );
+});
+
+test("admission and guards read the same addresses: none is legal to one and another thing to the other", () => {
+  const hostile = fc.string({ unit: fc.constantFrom(..."0123456789abcdefF:.%/ "), maxLength: 46 });
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), hostile), (text) => {
+      const canonical = canonicalAddress(text);
+      const range = parseForGuards(text);
+      expect(canonical === undefined).toBe(range === undefined);
+      if (canonical === undefined || range === undefined) return;
+      const again = parseForGuards(canonical);
+      expect(again === undefined ? undefined : addressKey(again)).toBe(addressKey(range));
+    }),
+    { numRuns: 10_000 },
   );
 });
 
