@@ -69,8 +69,10 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
   for (const feed of feeds) await feed.source.prime();
   const clock = feeds.length > 0 ? feedClock : wall;
 
-  const opened = openJournal({ folder: join(dataDir, "journal"), clock, timers: nodeTimers, log });
-  const journal = opened.ok ? opened.value : fail("the agent's journal cannot be opened", opened.error);
+  const journalOpened = openJournal({ folder: join(dataDir, "journal"), clock, timers: nodeTimers, log });
+  const journal = journalOpened.ok
+    ? journalOpened.value
+    : fail("the agent's journal cannot be opened", journalOpened.error);
   const marks = createMarks(openMarks(join(dataDir, "marks")));
 
   const enrolDeps = { controllerUrl: config.controller.url, slots, keys: nodeIdentityKeys, http, crypto };
@@ -78,7 +80,8 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
   let identity = first;
 
   const connectors = new Map<string, Connector>();
-  for (const connector of [...config.connectors.map((one) => createConnector(one, { dataDir, log })), ...more]) {
+  const opened = config.connectors.map((one) => createConnector(one, { dataDir, clock: wall }));
+  for (const connector of [...opened.map((one) => one.connector), ...more]) {
     const started = await connector.start();
     if (!started.ok) fail(`connector ${connector.name}`, started.error);
     connectors.set(connector.name, connector);
@@ -156,9 +159,8 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
     kind: "ready",
     agent: self.agent,
     site: self.site,
-    connectors: Object.fromEntries(
-      [...connectors.values()].map((connector) => [connector.name, connector.describe().about]),
-    ),
+    connectors: Object.fromEntries([...connectors].map(([name, connector]) => [name, connector.describe().about])),
+    lists: opened.flatMap((one) => one.addresses()),
   });
 
   return {
@@ -256,9 +258,11 @@ const main = async (argv: readonly string[]): Promise<void> => {
   if (!config.ok) throw new Error(config.error);
   const tell = (told: Told): void => void process.stdout.write(`${JSON.stringify(told)}\n`);
   const running = await runAgent({ config: config.value, tell });
-  let stopping: Promise<void> | undefined;
+  let isStopping = false;
   const stop = (): void => {
-    stopping ??= running.stop().then(() => process.exit(0));
+    if (isStopping) return;
+    isStopping = true;
+    void running.stop().then(() => process.exit(0));
   };
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);

@@ -59,6 +59,6 @@ export const createSource = (config: SourceConfig, deps: SourceDeps): OpenedSour
         source: createFeedSource(config.paths, format, { ...deps, clock: deps.feedClock }),
       };
     case "stdin":
-      return { kind: "live", source: createStdinSource(format, deps) };
+      return { kind: "live", source: createStdinSource(process.stdin, format, deps) };
   }
 };

@@ -1,4 +1,4 @@
-import { type Arguments, required, UsageError } from "../arguments.ts";
+import { type Arguments, UsageError } from "../arguments.ts";
 import type { Client } from "../client.ts";
 import { readKey } from "../keys.ts";
 import { signKill } from "../kill.ts";

@@ -1,0 +1,59 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ConnectorConfig } from "../config.ts";
+import { createEdl } from "../connectors/edl.ts";
+import { createNftables } from "../connectors/nftables.ts";
+import type { Clock, Connector } from "../ports.ts";
+
+export type OpenedConnector = {
+  readonly connector: Connector;
+  /** Where pollers find it, once started; nothing for connectors that are not polled. */
+  readonly addresses: () => readonly string[];
+};
+
+const textIn = (path: string): string => readFileSync(path, "utf8");
+
+export const createConnector = (
+  config: ConnectorConfig,
+  deps: { readonly dataDir: string; readonly clock: Clock },
+): OpenedConnector => {
+  switch (config.kind) {
+    case "edl": {
+      const { cert_file: cert, key_file: key, token_file: token } = config;
+      const connector = createEdl({
+        name: config.name,
+        folder: join(deps.dataDir, "connectors", config.name),
+        clock: deps.clock,
+        server: {
+          host: config.host ?? "127.0.0.1",
+          port: config.port,
+          ...(cert === undefined || key === undefined ? {} : { tls: { certificate: textIn(cert), key: textIn(key) } }),
+          ...(token === undefined ? {} : pollerCredentials(textIn(token).trim())),
+        },
+      });
+      return {
+        connector,
+        addresses: () => {
+          const urls = connector.urls();
+          return urls === undefined ? [] : [urls.addresses, urls.domains];
+        },
+      };
+    }
+    case "nftables": {
+      const { table, netns } = config;
+      const connector = createNftables({
+        name: config.name,
+        ...(table === undefined ? {} : { table }),
+        ...(netns === undefined ? {} : { netns }),
+      });
+      return { connector, addresses: () => [] };
+    }
+  }
+};
+
+/** `user:password` for pollers that know only basic authentication, anything else is a bearer token. */
+const pollerCredentials = (secret: string): { bearerToken: string } | { basic: { user: string; password: string } } => {
+  const colon = secret.indexOf(":");
+  if (colon < 0) return { bearerToken: secret };
+  return { basic: { user: secret.slice(0, colon), password: secret.slice(colon + 1) } };
+};
