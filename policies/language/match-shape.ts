@@ -13,7 +13,8 @@ const conditionsMax = 32;
 
 /** AND of conditions on the named fields, in the order of the field table: equal blocks give equal bytes. */
 export const matchBlock = (what: string, options: { readonly mayBeEmpty: boolean }): Shape<Condition[]> => ({
-  schema: matchSchema(options.mayBeEmpty),
+  // By reference: written out three times it would be most of the file, and siblings of a $ref are ignored.
+  schema: { allOf: [{ $ref: "#/definitions/block" }], ...(options.mayBeEmpty ? {} : { minProperties: 1 }) },
   read: (node, problems) => {
     if (node.kind !== "map") {
       return problems.report(
@@ -178,15 +179,6 @@ const reportEmptyRange = (
   }
 };
 
-const matchSchema = (mayBeEmpty: boolean): JsonSchema => ({
-  type: "object",
-  additionalProperties: false,
-  ...(mayBeEmpty ? {} : { minProperties: 1 }),
-  properties: Object.fromEntries(
-    fieldNames.map((name) => [name, { description: fields[name].about, ...fieldSchema(fields[name]) }]),
-  ),
-});
-
 const fieldSchema = (field: Field): JsonSchema => {
   const value = valueSchema(field);
   const many: JsonSchema = { anyOf: [value, { type: "array", items: value, minItems: 1 }] };
@@ -201,4 +193,13 @@ const fieldSchema = (field: Field): JsonSchema => {
       ? []
       : [{ type: "object", additionalProperties: false, minProperties: 1, properties: Object.fromEntries(properties) }];
   return { anyOf: [...direct, ...byOperator] };
+};
+
+/** Definition of one block; a policy file refers to it from match and unless. */
+export const blockSchema: JsonSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: Object.fromEntries(
+    fieldNames.map((name) => [name, { description: fields[name].about, ...fieldSchema(fields[name]) }]),
+  ),
 };

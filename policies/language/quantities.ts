@@ -14,13 +14,11 @@ export const parseDurationSeconds = (text: string): number | undefined => {
   return count === undefined || unit === undefined ? undefined : Number(count) * secondsByUnit[unit as Unit];
 };
 
-/** The largest unit that is exact, but hours up to two days and minutes up to two hours, as people say them. */
+/** The largest unit that is exact, but hours up to two days, as people say them. */
 export const durationText = (seconds: number): string => {
   if (seconds % 86_400 === 0 && seconds > 2 * 86_400) return `${seconds / 86_400}d`;
-  if (seconds % 3_600 === 0 && seconds > 2 * 3_600) return `${seconds / 3_600}h`;
-  if (seconds % 3_600 === 0 && seconds !== 3_600) return `${seconds / 3_600}h`;
-  if (seconds % 60 === 0) return `${seconds / 60}m`;
-  return `${seconds}s`;
+  if (seconds % 3_600 === 0) return `${seconds / 3_600}h`;
+  return seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`;
 };
 
 /** In words for a sentence: `1 minute`, `24 hours`. */
