@@ -1,94 +1,118 @@
 import { type AddressRange, parseNetwork, type Words } from "./address.ts";
-import type { Cell, NamedSet } from "./field-index.ts";
+import { type Cell, type NamedSet, noCell } from "./field-index.ts";
 
-/** Sorted starts of stretches of addresses within which no network begins or ends, and what holds in each. */
+/** Sorted starts of stretches of addresses within which no network begins or ends, and the cell of each. */
 export type AddressCells = {
-  readonly v4: { readonly starts: Float64Array; readonly cells: readonly (Cell | undefined)[] };
+  readonly v4: {
+    readonly starts: Float64Array;
+    readonly cells: Int32Array;
+    /** First start above each /16, so that the binary search begins near its end; and the number of starts. */
+    readonly buckets: Int32Array;
+  };
   /** Four words per start. */
-  readonly v6: { readonly starts: Uint32Array; readonly cells: readonly (Cell | undefined)[] };
+  readonly v6: { readonly starts: Uint32Array; readonly cells: Int32Array };
 };
 
-/** The cell of the stretch the address lies in, by binary search. */
-export const findInterval = (cells: AddressCells, address: AddressRange): Cell | undefined => {
-  if (address.family === 4) {
-    const { starts } = cells.v4;
-    const wanted = address.first[3];
-    let low = 0;
-    let high = starts.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((starts[middle] ?? 0) <= wanted) low = middle + 1;
-      else high = middle;
-    }
-    return cells.v4.cells[low - 1];
+/** The cell of the stretch that the address lies in. */
+export const findAddress = (cells: AddressCells, address: AddressRange): Cell =>
+  address.family === 4 ? findV4(cells.v4, address.first[3]) : findV6(cells.v6, address.first);
+
+const findV4 = ({ starts, cells, buckets }: AddressCells["v4"], wanted: number): Cell => {
+  const bucket = wanted >>> 16;
+  let low = buckets[bucket] as number;
+  let high = buckets[bucket + 1] as number;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((starts[middle] as number) <= wanted) low = middle + 1;
+    else high = middle;
   }
-  const { starts } = cells.v6;
+  return low === 0 ? noCell : (cells[low - 1] as number);
+};
+
+const findV6 = ({ starts, cells }: AddressCells["v6"], wanted: Words): Cell => {
   let low = 0;
   let high = starts.length >>> 2;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if (isAtMost(starts, middle * 4, address.first)) low = middle + 1;
+    if (isAtMost(starts, middle * 4, wanted)) low = middle + 1;
     else high = middle;
   }
-  return cells.v6.cells[low - 1];
+  return low === 0 ? noCell : (cells[low - 1] as number);
 };
 
 const isAtMost = (starts: Uint32Array, at: number, wanted: Words): boolean => {
   for (let word = 0; word < 4; word += 1) {
-    const start = starts[at + word] ?? 0;
-    const other = wanted[word] ?? 0;
+    const start = starts[at + word] as number;
+    const other = wanted[word] as number;
     if (start !== other) return start < other;
   }
   return true;
 };
 
-type Edge = { readonly at: bigint; readonly set: number; readonly step: 1 | -1 };
+/** Begin (`set`) or end (`-1 - set`) of one network of one set. */
+type Edges<T> = { readonly at: T[]; readonly set: number[] };
 
 export const buildAddressCells = (
   sets: readonly NamedSet[],
   cellOf: (combination: readonly number[]) => Cell,
 ): AddressCells => {
-  const edges: { 4: Edge[]; 6: Edge[] } = { 4: [], 6: [] };
+  const v4: Edges<number> = { at: [], set: [] };
+  const v6: Edges<bigint> = { at: [], set: [] };
   for (const [set, { values }] of sets.entries())
     for (const value of values) {
       const network = parseNetwork(String(value));
       if (network === undefined) continue;
-      edges[network.family].push(
-        { at: toBigInt(network.first), set, step: 1 },
-        { at: toBigInt(network.last) + 1n, set, step: -1 },
-      );
+      if (network.family === 4) v4.at.push(network.first[3], network.last[3] + 1);
+      else v6.at.push(toBigInt(network.first), toBigInt(network.last) + 1n);
+      (network.family === 4 ? v4 : v6).set.push(set, -1 - set);
     }
-  const v4 = sweep(edges[4], cellOf);
-  const v6 = sweep(edges[6], cellOf);
+  const swept4 = sweep(v4, cellOf);
+  const swept6 = sweep(v6, cellOf);
+  const starts = Float64Array.from(swept4.starts);
   return {
-    v4: { starts: Float64Array.from(v4.starts, Number), cells: v4.cells },
-    v6: { starts: Uint32Array.from(v6.starts.flatMap(toWords)), cells: v6.cells },
+    v4: { starts, cells: Int32Array.from(swept4.cells), buckets: bucketsOf(starts) },
+    v6: { starts: Uint32Array.from(swept6.starts.flatMap(toWords)), cells: Int32Array.from(swept6.cells) },
   };
 };
 
-const sweep = (
-  edges: Edge[],
+const sweep = <T extends number | bigint>(
+  edges: Edges<T>,
   cellOf: (combination: readonly number[]) => Cell,
-): { starts: bigint[]; cells: (Cell | undefined)[] } => {
-  edges.sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0));
-  const starts: bigint[] = [];
-  const cells: (Cell | undefined)[] = [];
+): { starts: T[]; cells: Cell[] } => {
+  const { at, set } = edges;
+  const order = Array.from(at.keys()).sort((a, b) => ((at[a] as T) < (at[b] as T) ? -1 : at[a] === at[b] ? 0 : 1));
+  const starts: T[] = [];
+  const cells: Cell[] = [];
   // One list may hold nested networks, so a set is left when as many ended as began.
   const depth = new Map<number, number>();
-  for (const [index, { at, set, step }] of edges.entries()) {
-    const now = (depth.get(set) ?? 0) + step;
-    if (now === 0) depth.delete(set);
-    else depth.set(set, now);
-    if (edges[index + 1]?.at === at) continue;
-    starts.push(at);
-    cells.push(depth.size === 0 ? undefined : cellOf([...depth.keys()].sort((a, b) => a - b)));
+  for (const [index, edge] of order.entries()) {
+    const signed = set[edge] as number;
+    const changed = signed < 0 ? -1 - signed : signed;
+    const now = (depth.get(changed) ?? 0) + (signed < 0 ? -1 : 1);
+    if (now === 0) depth.delete(changed);
+    else depth.set(changed, now);
+    const next = order[index + 1];
+    if (next !== undefined && at[next] === at[edge]) continue;
+    starts.push(at[edge] as T);
+    cells.push(depth.size === 0 ? noCell : cellOf([...depth.keys()].sort((a, b) => a - b)));
   }
   return { starts, cells };
+};
+
+const bucketsOf = (starts: Float64Array): Int32Array => {
+  const buckets = new Int32Array(65_537);
+  let at = 0;
+  for (let bucket = 0; bucket < buckets.length; bucket += 1) {
+    // Starts at exactly the first address of a /16 belong to the search inside it.
+    while (at < starts.length && (starts[at] as number) < bucket * 65_536) at += 1;
+    buckets[bucket] = at;
+  }
+  return buckets;
 };
 
 const toBigInt = (words: Words): bigint =>
   (BigInt(words[0]) << 96n) | (BigInt(words[1]) << 64n) | (BigInt(words[2]) << 32n) | BigInt(words[3]);
 
 const toWords = (value: bigint): number[] =>
-  // The first address after the last one there is: no address lies in it, so its words may wrap to nothing.
+  // The first address after the last one there is: no address lies in it, so it needs no words.
   value >> 128n === 0n ? [96n, 64n, 32n, 0n].map((shift) => Number((value >> shift) & 0xffffffffn)) : [];

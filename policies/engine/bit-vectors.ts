@@ -49,19 +49,11 @@ export const clearBit = (bits: Int32Array, row: number): void => {
   bits[row >> 5] = (bits[row >> 5] ?? 0) & ~(1 << (row & 31));
 };
 
-/** Changes to a base vector: `[word, bits, word, bits, …]`. Few policies name one tag or network, so few words change. */
+/** Changes to a base vector: `[word, bits, word, bits, …]`. */
 export type Patch = Int32Array;
 
-/** Words of the base with some rows set and others cleared. */
-export const patchOf = (base: Int32Array, set: readonly number[], clear: readonly number[]): Patch => {
-  const changed = new Map<number, number>();
-  for (const row of set) changed.set(row >> 5, (changed.get(row >> 5) ?? base[row >> 5] ?? 0) | (1 << (row & 31)));
-  for (const row of clear) changed.set(row >> 5, (changed.get(row >> 5) ?? base[row >> 5] ?? 0) & ~(1 << (row & 31)));
-  const patch = new Int32Array(changed.size * 2);
-  let at = 0;
-  for (const [word, bits] of changed) {
-    patch[at++] = word;
-    patch[at++] = bits;
-  }
-  return patch;
+export const patchOf = (base: Int32Array, bits: Int32Array): Patch => {
+  const patch: number[] = [];
+  for (let word = 0; word < base.length; word += 1) if (bits[word] !== base[word]) patch.push(word, bits[word] ?? 0);
+  return Int32Array.from(patch);
 };

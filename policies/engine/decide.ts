@@ -70,7 +70,6 @@ export const decide = (input: DecideInput): DecideResult => {
   const limitsRead: Record<string, number> = {};
   const limits = recordingReader(input.limits, limitsRead);
   const tally = createLimitTally();
-  const shadowTally = createLimitTally();
   const policies = new Set<number>();
   const neverTouch: number[] = [];
   const candidates: Candidate[] = [];
@@ -85,7 +84,7 @@ export const decide = (input: DecideInput): DecideResult => {
     const subject = { action: draft.action, target: draft.target, asset: draft.asset, connector, site };
     // What cannot happen whatever the guards say takes nothing from a limit.
     const counted = draft.enforced && !unresolved && untouchable?.kind !== "hit";
-    const judgement = judgeCandidate(compiled, facts, draft, subject, counted ? tally : shadowTally, limits);
+    const judgement = judgeCandidate(compiled, facts, draft, subject, counted ? tally : createLimitTally(), limits);
     for (const position of judgement.positions) policies.add(position);
     const [verdict, code] = candidateVerdict(
       {

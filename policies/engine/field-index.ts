@@ -1,6 +1,5 @@
 import { type FieldType, fieldNames, fields } from "../language/fields.ts";
-import type { AddressRange } from "./address.ts";
-import { type AddressCells, buildAddressCells, findInterval } from "./address-intervals.ts";
+import { type AddressCells, buildAddressCells } from "./address-intervals.ts";
 import { clearBit, type Patch, patchOf, setBit, type VectorPool } from "./bit-vectors.ts";
 import { type CheckedCondition, type OperandSet, yes } from "./conditions.ts";
 import { decimalScale, emptyFieldFacts, type Fact } from "./field-facts.ts";
@@ -12,8 +11,10 @@ export type FieldRow = {
   readonly conditions: readonly CheckedCondition[];
 };
 
-/** A value's vector: an offset into the pool, or a patch of the field's base. */
-export type Cell = number | Patch;
+/** A value's vector: its offset in the pool, or -1 - n for the field's n-th patch. One kind of number, so V8 keeps it plain. */
+export type Cell = number;
+/** Cell of a value that no policy names. */
+export const noCell = -0x8000_0000;
 
 /**
  * One field's answer to every policy at once. `base` is for a known value that no policy names, `missing` for an unknown
@@ -32,8 +33,9 @@ export type FieldIndex = {
   /** Low = few policies pass, so it is intersected first. */
   readonly density: number;
   readonly byWord: ReadonlyMap<Fact, Cell>;
-  readonly decimals: { readonly cuts: Int32Array; readonly offsets: Int32Array } | undefined;
-  readonly addresses: AddressCells | undefined;
+  readonly patches: readonly Patch[];
+  readonly decimals: DecimalCells;
+  readonly addresses: AddressCells;
   /** Rows and tests for a target that is a whole network, which lies in many intervals. */
   readonly rows: readonly FieldRow[];
 };
@@ -44,9 +46,8 @@ export type BuiltField = {
   readonly residual: readonly { readonly row: number; readonly condition: CheckedCondition }[];
 };
 
-/** Vectors for values that change many words; more than this would not fit the caches, and patches are exact as well. */
-const denseVectorsMax = 4_096;
-const patchWordsMax = 24;
+/** 4 096 vectors of 10 000 policies are 5 MB. What more values there are share the field's base and are patched in. */
+const vectorsMax = 8_192;
 
 export const buildField = (
   pool: VectorPool,
@@ -68,7 +69,7 @@ export const buildField = (
     if (presence.some(({ values }) => values[0] === false)) clearBit(base, row);
     else if (others.length > 0) asking.push({ row, isGuard, conditions: others });
   }
-  const build = { pool, base, asking, field, residual };
+  const build: Build = { pool, base, asking, field, residual, patches: [] };
   const cells = builders[type](build);
   const index: FieldIndex = {
     field,
@@ -81,8 +82,9 @@ export const buildField = (
     scratch: pool.add(base),
     density: 1 - (rows.length / Math.max(1, allRows.length * 32)) * (1 - 1 / Math.max(2, cells.distinct)),
     byWord: cells.byWord ?? new Map<Fact, Cell>(),
-    decimals: cells.decimals,
-    addresses: cells.addresses,
+    patches: build.patches,
+    decimals: cells.decimals ?? decimalCells([0], [noCell]),
+    addresses: cells.addresses ?? buildAddressCells([], () => noCell),
     rows: asking,
   };
   return { index, residual };
@@ -95,6 +97,7 @@ type Build = {
   readonly asking: readonly FieldRow[];
   readonly field: number;
   readonly residual: { row: number; condition: CheckedCondition }[];
+  readonly patches: Patch[];
 };
 type Cells = {
   readonly distinct: number;
@@ -132,29 +135,29 @@ const namedSets = (build: Build, isExcluding: (condition: CheckedCondition) => b
 };
 
 /** Cell for a combination of sets; equal combinations share one, so a list of 100 000 values costs one cell. */
-export const createCellMaker = (pool: VectorPool, base: Int32Array, sets: readonly NamedSet[], sparseOnly: boolean) => {
-  const byCombination = new Map<string, Cell>();
+const createCellMaker = ({ pool, base, patches }: Build, sets: readonly NamedSet[]) => {
+  const byCombination = new Map<string | number, Cell>();
   return (combination: readonly number[]): Cell => {
-    const key = combination.length === 1 ? String(combination[0]) : combination.join();
+    const key = combination.length === 1 ? (combination[0] ?? 0) : combination.join();
     const known = byCombination.get(key);
     if (known !== undefined) return known;
-    const patch = patchOf(
-      base,
-      combination.flatMap((set) => sets[set]?.set ?? []),
-      combination.flatMap((set) => sets[set]?.clear ?? []),
-    );
-    let cell: Cell = patch;
-    if (!sparseOnly && patch.length > 2 * patchWordsMax && pool.size() < denseVectorsMax) {
-      const bits = base.slice();
-      for (let at = 0; at < patch.length; at += 2) bits[patch[at] ?? 0] = patch[at + 1] ?? 0;
-      cell = pool.add(bits);
-    }
+    const cell = pool.size() < vectorsMax ? pool.add(combine(base, sets, combination)) : -1 - patches.length;
+    if (cell < 0) patches.push(patchOf(base, combine(base, sets, combination)));
     byCombination.set(key, cell);
     return cell;
   };
 };
 
-const buildWords = (build: Build, sparseOnly: boolean): Cells => {
+const combine = (base: Int32Array, sets: readonly NamedSet[], combination: readonly number[]): Int32Array => {
+  const bits = base.slice();
+  for (const set of combination) {
+    for (const row of sets[set]?.set ?? []) setBit(bits, row);
+    for (const row of sets[set]?.clear ?? []) clearBit(bits, row);
+  }
+  return bits;
+};
+
+const buildWords = (build: Build): Cells => {
   const sets = namedSets(build, ({ op }) => op === "not_in");
   const setsByValue = new Map<Fact, number[]>();
   for (const [set, { values }] of sets.entries())
@@ -163,7 +166,7 @@ const buildWords = (build: Build, sparseOnly: boolean): Cells => {
       if (known === undefined) setsByValue.set(value, [set]);
       else if (known.at(-1) !== set) known.push(set);
     }
-  const cellOf = createCellMaker(build.pool, build.base, sets, sparseOnly);
+  const cellOf = createCellMaker(build, sets);
   const byWord = new Map<Fact, Cell>();
   for (const [value, combination] of setsByValue) byWord.set(value, cellOf(combination));
   return { distinct: byWord.size, byWord };
@@ -199,14 +202,39 @@ const buildDecimals = (build: Build): Cells => {
     note(opening, from, row);
     note(closing, to, row);
   }
-  const cuts = Int32Array.from(new Set([0, ...opening.keys(), ...closing.keys()])).sort();
+  const cuts = [...new Set([0, ...opening.keys(), ...closing.keys()])].sort((a, b) => a - b);
   const bits = build.base.slice();
   const offsets = cuts.map((cut) => {
     for (const row of closing.get(cut) ?? []) clearBit(bits, row);
     for (const row of opening.get(cut) ?? []) setBit(bits, row);
     return build.pool.add(bits);
   });
-  return { distinct: 2, decimals: { cuts, offsets } };
+  return { distinct: 2, decimals: decimalCells(cuts, offsets) };
+};
+
+/** Vector of each stretch between cut points; the first cut is 0. */
+export type DecimalCells = {
+  readonly cuts: Int32Array;
+  readonly offsets: Int32Array;
+  /** Last cut at or before the start of each bucket of 1 024 scaled steps: a look-up instead of a binary search. */
+  readonly buckets: Int32Array;
+};
+const bucketBits = 10;
+
+const decimalCells = (cuts: readonly number[], offsets: readonly number[]): DecimalCells => {
+  const buckets = new Int32Array(((decimalScale + 1) >> bucketBits) + 1);
+  let at = 0;
+  for (let bucket = 0; bucket < buckets.length; bucket += 1) {
+    while ((cuts[at + 1] ?? Number.POSITIVE_INFINITY) <= bucket << bucketBits) at += 1;
+    buckets[bucket] = at;
+  }
+  return { cuts: Int32Array.from(cuts), offsets: Int32Array.from(offsets), buckets };
+};
+
+export const findDecimal = ({ cuts, offsets, buckets }: DecimalCells, value: number): Cell => {
+  let at = buckets[value >> bucketBits] as number;
+  while (at + 1 < cuts.length && (cuts[at + 1] as number) <= value) at += 1;
+  return offsets[at] as number;
 };
 
 /** `[from, to)` in scaled integers. */
@@ -224,19 +252,14 @@ const intervalOf = (conditions: readonly CheckedCondition[]): readonly [number, 
 };
 
 const builders: Readonly<Record<FieldType, (build: Build) => Cells>> = {
-  word: (build) => buildWords(build, false),
-  // Several tags are patched into one copy, so none of them can be a vector of its own.
-  words: (build) => buildWords(build, true),
+  word: buildWords,
+  words: buildWords,
   ordinal: (build) => buildEach(build, [0, 1, 2, 3]),
   flag: (build) => buildEach(build, [true, false]),
   decimal: buildDecimals,
   address: (build) => {
     const sets = namedSets(build, ({ op }) => op === "outside");
-    const addresses = buildAddressCells(sets, createCellMaker(build.pool, build.base, sets, false));
+    const addresses = buildAddressCells(sets, createCellMaker(build, sets));
     return { distinct: sets.length, addresses };
   },
 };
-
-/** Cell of one address, or undefined where no policy names a network around it. */
-export const addressCell = (cells: AddressCells, address: AddressRange): Cell | undefined =>
-  findInterval(cells, address);

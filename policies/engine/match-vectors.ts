@@ -1,12 +1,11 @@
 import { type Entity, entityRoles, entityTypes } from "@reflex/protocol/entity";
-import type { AddressRange } from "./address.ts";
-import { isPoint } from "./address.ts";
 import { createVectorPool, setBit, type VectorPool } from "./bit-vectors.ts";
 import type { CompiledPolicy } from "./compile.ts";
 import { type CheckedCondition, no, yes } from "./conditions.ts";
 import type { FieldFacts } from "./field-facts.ts";
-import { addressCell, buildField, type Cell, type FieldIndex, type FieldRow } from "./field-index.ts";
+import { buildField, type FieldIndex, type FieldRow } from "./field-index.ts";
 import { exceptionApplies, type Matcher, selects } from "./match.ts";
+import { createPicked, createPicker, type Picker } from "./picker.ts";
 import { orderRows } from "./row-order.ts";
 
 /**
@@ -56,7 +55,8 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
   const guardPickers = only((index) => index.isCandidateField && index.asksGuards);
 
   const found = new Int32Array(policies.length);
-  const offsets = new Int32Array(pickers.length + 1);
+  const picked = createPicked(pickers.length);
+  const { offsets, either, groupEnds } = picked;
   const { words, summaryWords } = pool;
   const guardWord = guardFrom >> 5;
   // What is left after the detection's own facts: words that are not zero, and their bits.
@@ -65,23 +65,39 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
   let left = 0;
   let leftPermits = 0;
 
+  const pick = (chosen: readonly Picker[], facts: FieldFacts, first: number): void => {
+    picked.count = 0;
+    picked.groups = 0;
+    if (first >= 0) offsets[picked.count++] = first;
+    for (let at = 0; at < chosen.length; at += 1) (chosen[at] as Picker)(facts, picked);
+  };
+
+  /** Bits that pass every picked vector, and one of each group, at this distance from the vectors' starts. */
+  const passing = (bits: number, distance: number): number => {
+    let passed = bits;
+    for (let at = 0; at < picked.count && passed !== 0; at += 1)
+      passed &= data[(offsets[at] as number) + distance] as number;
+    let from = 0;
+    for (let group = 0; group < picked.groups && passed !== 0; group += 1) {
+      const end = groupEnds[group] as number;
+      let any = 0;
+      for (; from < end; from += 1) any |= data[(either[from] as number) + distance] as number;
+      passed &= any;
+    }
+    return passed;
+  };
+
   const intersect = (chosen: readonly Picker[], facts: FieldFacts): void => {
-    let count = chosen.length;
-    for (let at = 0; at < count; at += 1) offsets[at] = (chosen[at] as Picker)(facts);
-    if (count === 0) offsets[count++] = everything;
+    pick(chosen, facts, chosen.length === 0 ? everything : -1);
     left = 0;
     leftPermits = -1;
-    const first = offsets[0] as number;
     for (let group = 0; group < summaryWords; group += 1) {
-      let summary = data[first + words + group] as number;
-      for (let at = 1; at < count && summary !== 0; at += 1)
-        summary &= data[(offsets[at] as number) + words + group] as number;
+      let summary = passing(-1, words + group);
       while (summary !== 0) {
         const lowest = summary & -summary;
         summary ^= lowest;
         const word = (group << 5) + (31 - Math.clz32(lowest));
-        let bits = data[first + word] as number;
-        for (let at = 1; at < count && bits !== 0; at += 1) bits &= data[(offsets[at] as number) + word] as number;
+        const bits = passing(-1, word);
         if (bits === 0) continue;
         if (leftPermits < 0 && word >= guardWord) leftPermits = left;
         leftWords[left] = word;
@@ -92,14 +108,12 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
     if (leftPermits < 0) leftPermits = left;
   };
 
-  /** Writes the policies of the words left between `from` and `to` that also pass `chosen`; positions ascend. */
-  const collect = (from: number, to: number, count: number, facts: FieldFacts): number => {
+  /** Writes the policies of the words left between `from` and `to` that also pass what is picked; positions ascend. */
+  const collect = (from: number, to: number, facts: FieldFacts): number => {
     let total = 0;
     for (let at = from; at < to; at += 1) {
       const word = leftWords[at] as number;
-      let bits = leftBits[at] as number;
-      for (let picked = 0; picked < count && bits !== 0; picked += 1)
-        bits &= data[(offsets[picked] as number) + word] as number;
+      let bits = passing(leftBits[at] as number, word);
       while (bits !== 0) {
         const lowest = bits & -bits;
         bits ^= lowest;
@@ -117,20 +131,21 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
     found,
     all: (facts) => {
       intersect(pickers, facts);
-      return collect(0, left, 0, facts);
+      picked.count = 0;
+      picked.groups = 0;
+      return collect(0, left, facts);
     },
     begin: (facts) => intersect(detectionPickers, facts),
     permits: (facts, target) => {
-      const selector = selectors(target);
-      if (selector < 0 || leftPermits === 0) return 0;
-      offsets[0] = selector;
-      for (let at = 0; at < permitPickers.length; at += 1) offsets[at + 1] = (permitPickers[at] as Picker)(facts);
-      return collect(0, leftPermits, permitPickers.length + 1, facts);
+      const selector = leftPermits === 0 ? -1 : selectors(target);
+      if (selector < 0) return 0;
+      pick(permitPickers, facts, selector);
+      return collect(0, leftPermits, facts);
     },
     guards: (facts) => {
       if (leftPermits === left) return 0;
-      for (let at = 0; at < guardPickers.length; at += 1) offsets[at] = (guardPickers[at] as Picker)(facts);
-      return collect(leftPermits, left, guardPickers.length, facts);
+      pick(guardPickers, facts, -1);
+      return collect(leftPermits, left, facts);
     },
   };
 };
@@ -147,112 +162,6 @@ const holdsResidual = (
     if (truth === no || (truth !== yes && !isGuard)) return false;
   }
   return !exceptionApplies(entry, facts, isGuard);
-};
-
-/** Offset of the vector of this fact. */
-type Picker = (facts: FieldFacts) => number;
-
-/**
- * A value that few policies name is patched into the field's scratch copy; the patch before is taken out first. So a picked
- * offset is good until the same field is picked again.
- */
-const createPicker = (data: Int32Array, pool: VectorPool, index: FieldIndex): Picker => {
-  const { words } = pool;
-  const { field, base, missing, scratch, byWord } = index;
-  let applied: Cell[] = [];
-  const clean = (): void => {
-    for (const patch of applied) {
-      if (typeof patch === "number") continue;
-      for (let at = 0; at < patch.length; at += 2) {
-        const word = patch[at] as number;
-        data[scratch + word] = data[base + word] as number;
-        const group = words + (word >> 5);
-        data[scratch + group] = data[base + group] as number;
-      }
-    }
-    applied.length = 0;
-  };
-  const write = (word: number, bits: number): void => {
-    data[scratch + word] = bits;
-    if (bits !== 0) {
-      const group = scratch + words + (word >> 5);
-      data[group] = (data[group] as number) | (1 << (word & 31));
-    }
-  };
-  const offsetOf = (cell: Cell | undefined): number => {
-    if (cell === undefined) return base;
-    if (typeof cell === "number") return cell;
-    if (applied[0] === cell) return scratch;
-    clean();
-    for (let at = 0; at < cell.length; at += 2) write(cell[at] as number, cell[at + 1] as number);
-    applied.push(cell);
-    return scratch;
-  };
-  switch (index.type) {
-    case "word":
-    case "ordinal":
-    case "flag":
-      return (facts) => {
-        const fact = facts[field];
-        return fact === undefined ? missing : offsetOf(byWord.get(fact));
-      };
-    case "words":
-      return (facts) => {
-        const list = facts[field] as readonly string[] | undefined;
-        if (list === undefined) return missing;
-        if (applied.length > 0) clean();
-        for (let each = 0; each < list.length; each += 1) {
-          const patch = byWord.get(list[each]);
-          if (patch === undefined || typeof patch === "number") continue;
-          // Two words may touch one word of bits: both must stay in.
-          for (let at = 0; at < patch.length; at += 2) {
-            const word = patch[at] as number;
-            write(word, (data[scratch + word] as number) | (patch[at + 1] as number));
-          }
-          applied.push(patch);
-        }
-        return applied.length === 0 ? base : scratch;
-      };
-    case "decimal": {
-      const { cuts, offsets } = index.decimals ?? { cuts: new Int32Array(1), offsets: new Int32Array([base]) };
-      return (facts) => {
-        const value = facts[field];
-        if (typeof value !== "number") return missing;
-        let low = 0;
-        let high = cuts.length;
-        while (low < high) {
-          const middle = (low + high) >>> 1;
-          if ((cuts[middle] as number) <= value) low = middle + 1;
-          else high = middle;
-        }
-        return offsets[low - 1] ?? base;
-      };
-    }
-    case "address":
-      return (facts) => {
-        const fact = facts[field] as AddressRange | undefined;
-        if (fact === undefined) return missing;
-        if (isPoint(fact))
-          return offsetOf(index.addresses === undefined ? undefined : addressCell(index.addresses, fact));
-        clean();
-        const patch = networkPatch(data, base, index, facts);
-        for (let at = 0; at < patch.length; at += 2) write(patch[at] as number, patch[at + 1] as number);
-        applied = [patch];
-        return scratch;
-      };
-  }
-};
-
-/** A whole network lies in many stretches, so each row's own conditions are asked; only block_range has such targets. */
-const networkPatch = (data: Int32Array, base: number, index: FieldIndex, facts: FieldFacts): Int32Array => {
-  const changed = new Map<number, number>();
-  for (const { row, conditions } of index.rows) {
-    const holds = conditions.every(({ test }) => test(facts) === yes);
-    const word = row >> 5;
-    const bits = changed.get(word) ?? (data[base + word] as number);
-    changed.set(word, holds ? bits | (1 << (row & 31)) : bits & ~(1 << (row & 31)));
-  }
-  return Int32Array.from([...changed].flat());
 };
 
 /** Permits by target selector, for each type and role an entity can have; -1 where no permit means such a target. */
