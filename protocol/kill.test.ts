@@ -25,9 +25,11 @@ describe("killed means killed: what is kept depends on what was heard, not on wh
     );
   });
   test("hearing it again changes nothing", () => {
-    fc.assert(fc.property(anyState, (a) => {
+    fc.assert(
+      fc.property(anyState, (a) => {
         expect(strongerKillState(a, a)).toEqual(a);
-      }));
+      }),
+    );
   });
   test("a replayed release never undoes a later kill, and at a tie engaged wins", () => {
     fc.assert(

@@ -19,7 +19,7 @@ import { createProtobufWriter, type ProtobufWriter, wireTypes } from "./protobuf
 import { type Refusal, refusal } from "./refusal.ts";
 import { err, ok, type Result } from "./result.ts";
 import { type Check, checkCommand, checkDetection, checkFeedback } from "./validate.ts";
-import { type WireField, type WireKind, type WireMessage, type WireType, wirePlans } from "./wire-plan.ts";
+import { byNumber, type WireField, type WireKind, type WireMessage, type WireType, wirePlans } from "./wire-plan.ts";
 
 /**
  * The protobuf encoding of the three messages that others send and read: exactly equivalent to JSON. What passes the gate in
@@ -140,14 +140,14 @@ const wireTypeOf = (type: WireType): number => {
 
 // ---- reading: shapes and bounds are the schema's to check afterwards, here only that two readers cannot differ --------
 
-const readMessage = (reader: ProtobufReader, { fields }: WireMessage): Record<string, unknown> => {
+const readMessage = (reader: ProtobufReader, { fields, fieldsByNumber }: WireMessage): Record<string, unknown> => {
   const members: Record<string, unknown> = {};
   // On the wire an empty list and none are the same bytes.
   for (const { label, name } of fields) if (label !== "single") members[name] = label === "repeated" ? [] : {};
-  readFields(reader, fields, (field) => {
+  readFields(reader, fieldsByNumber, (field) => {
     const { label, name, type } = field;
     if (label === "repeated") (members[name] as unknown[]).push(readValue(reader, type));
-    else if (label === "map") readEntry(reader, type, members[name] as Record<string, unknown>);
+    else if (label === "map") readEntry(reader, members[name] as Record<string, unknown>);
     else if (members[name] === undefined) members[name] = readValue(reader, type);
     // Protobuf lets the last one win; two readers that stop at different ones would not see the same message.
     else failReading(reader, `field ${field.number} comes twice`);
@@ -155,16 +155,17 @@ const readMessage = (reader: ProtobufReader, { fields }: WireMessage): Record<st
   return members;
 };
 
-const readFields = <Field extends { readonly number: number; readonly type: WireType }>(
+/** `fields` by number. */
+const readFields = <Field extends { readonly type: WireType }>(
   reader: ProtobufReader,
-  fields: readonly Field[],
+  fields: readonly (Field | undefined)[],
   read: (field: Field) => void,
 ): void => {
   while (!atEnd(reader)) {
     const tag = readVarint(reader);
     const number = Math.floor(tag / 8);
     const wireType = tag % 8;
-    const field = fields.find((one) => one.number === number);
+    const field = fields[number];
     if (number < 1 || number > fieldNumberMax) failReading(reader, "no such field number");
     else if (field === undefined) skipField(reader, wireType);
     else if (wireTypeOf(field.type) === wireType) read(field);
@@ -174,18 +175,17 @@ const readFields = <Field extends { readonly number: number; readonly type: Wire
 
 const fieldNumberMax = 2 ** 29 - 1;
 
-const entryFields = (type: WireType) =>
-  [
-    { number: mapKey, name: "key", type: { kind: "string" } },
-    { number: mapValue, name: "value", type },
-  ] as const;
+const entryFields = byNumber<{ readonly name: "key" | "value"; readonly type: WireType }>([
+  [mapKey, { name: "key", type: { kind: "string" } }],
+  [mapValue, { name: "value", type: { kind: "scalar" } }],
+]);
 
-const readEntry = (reader: ProtobufReader, type: WireType, map: Record<string, unknown>): void =>
+const readEntry = (reader: ProtobufReader, map: Record<string, unknown>): void =>
   readNested(reader, () => {
     const entry: { key?: unknown; value?: unknown } = {};
-    readFields(reader, entryFields(type), ({ name, type: part }) => {
+    readFields(reader, entryFields, ({ name, type }) => {
       if (entry[name] !== undefined) return failReading(reader, "an entry has two keys or two values");
-      entry[name] = readValue(reader, part);
+      entry[name] = readValue(reader, type);
     });
     const { key, value } = entry;
     if (typeof key !== "string" || value === undefined) return failReading(reader, "an entry lacks its key or value");
@@ -206,7 +206,7 @@ const readValue = (reader: ProtobufReader, type: WireType): unknown => {
     case "uint64":
       return readVarint(reader);
     case "enum":
-      return readEnum(reader, type.numbers);
+      return readEnum(reader, type.valuesByNumber);
     case "scalar":
       return readNested(reader, () => readScalar(reader));
     case "message":
@@ -222,18 +222,17 @@ const readExact = (reader: ProtobufReader): number => {
 };
 
 /** Unknown values are refused: a word that this agent does not know cannot mean anything to its policies. */
-const readEnum = (reader: ProtobufReader, numbers: Readonly<Record<string, number>>): string => {
-  const number = readVarint(reader);
-  const value = Object.keys(numbers).find((name) => numbers[name] === number);
+const readEnum = (reader: ProtobufReader, valuesByNumber: readonly (string | undefined)[]): string => {
+  const value = valuesByNumber[readVarint(reader)];
   if (value === undefined) failReading(reader, "an enum has a value that is not known");
   return value ?? "";
 };
 
-const scalarFields = [
-  { number: scalarNumbers.text, type: { kind: "string" } },
-  { number: scalarNumbers.number, type: { kind: "double" } },
-  { number: scalarNumbers.flag, type: { kind: "bool" } },
-] as const;
+const scalarFields = byNumber<{ readonly type: WireType }>([
+  [scalarNumbers.text, { type: { kind: "string" } }],
+  [scalarNumbers.number, { type: { kind: "double" } }],
+  [scalarNumbers.flag, { type: { kind: "bool" } }],
+]);
 
 const readScalar = (reader: ProtobufReader): unknown => {
   let scalar: unknown;

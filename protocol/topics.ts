@@ -89,7 +89,8 @@ export const parseUpTopic = (
   if (levels.length !== 7 || `${levels[0]}/${levels[1]}` !== root || levels[3] !== "up") return undefined;
   const [, , org, , partition, agent, leaf] = levels as [string, string, string, string, string, string, string];
   const name = Object.hasOwn(upLeaves, leaf) ? upLeaves[leaf] : undefined;
-  if (name === undefined || !isSegment(org) || !isSegment(agent) || partition !== String(partitionOf(agent))) return undefined;
+  if (name === undefined || !isSegment(org) || !isSegment(agent) || partition !== String(partitionOf(agent)))
+    return undefined;
   return { name, org, agent };
 };
 

@@ -65,8 +65,12 @@ const unitsAtOnceMax = 4_096;
 /** Undefined for anything but the shortest spelling of real characters: overlong, surrogate, past U+10FFFF or cut off. */
 export const decodeUtf8 = (bytes: Uint8Array, from = 0, to = bytes.length): string | undefined => {
   let text = "";
-  let units: number[] = [];
   let at = from;
+  // Most texts are short and plain ASCII; those need no list of units.
+  if (to - from <= 64)
+    while (at < to && (bytes[at] as number) < 0x80) text += String.fromCharCode(bytes[at++] as number);
+  if (at === to) return text;
+  let units: number[] = [];
   while (at < to) {
     const lead = bytes[at++] as number;
     if (lead < 0x80) {

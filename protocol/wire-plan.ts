@@ -9,7 +9,12 @@ import type { JsonSchema } from "./json-schema.ts";
  * How each message lies on the protobuf wire: the schemas joined with the field numbers. The .proto file and the codec
  * are both made from this plan, so they cannot differ. Whatever the plan cannot say exactly throws when it is made.
  */
-export type WireMessage = { readonly name: MessageName; readonly fields: readonly WireField[] };
+export type WireMessage = {
+  readonly name: MessageName;
+  /** By number, lowest first. */
+  readonly fields: readonly WireField[];
+  readonly fieldsByNumber: readonly (WireField | undefined)[];
+};
 export type WireField = {
   readonly name: string;
   readonly number: number;
@@ -20,8 +25,20 @@ export type WireField = {
 };
 export type WireType =
   | { readonly kind: "string" | "double" | "bool" | "uint32" | "uint64" | "scalar" }
-  | { readonly kind: "enum"; readonly name: EnumName; readonly numbers: Readonly<Record<string, number>> }
+  | {
+      readonly kind: "enum";
+      readonly name: EnumName;
+      readonly numbers: Readonly<Record<string, number>>;
+      readonly valuesByNumber: readonly (string | undefined)[];
+    }
   | { readonly kind: "message"; readonly message: WireMessage };
+
+/** A list with gaps: numbers are small, and looking one up is on the way of every detection. */
+export const byNumber = <T>(entries: readonly (readonly [number: number, value: T])[]): readonly (T | undefined)[] => {
+  const list: (T | undefined)[] = new Array(Math.max(...entries.map(([number]) => number)) + 1).fill(undefined);
+  for (const [number, value] of entries) list[number] = value;
+  return list;
+};
 
 const planMessage = (name: MessageName, schema: JsonSchema): WireMessage => {
   const known = planned.get(name);
@@ -40,7 +57,11 @@ const planMessage = (name: MessageName, schema: JsonSchema): WireMessage => {
   );
   if (new Set(fields.map((field) => field.number)).size !== fields.length)
     throw new Error(`${name} uses one number twice`);
-  const message: WireMessage = { name, fields: fields.toSorted((a, b) => a.number - b.number) };
+  const message: WireMessage = {
+    name,
+    fields: fields.toSorted((a, b) => a.number - b.number),
+    fieldsByNumber: byNumber(fields.map((field) => [field.number, field])),
+  };
   planned.set(name, { shape, message });
   return message;
 };
@@ -83,7 +104,12 @@ const planType = (path: string, schema: JsonSchema): WireType => {
     if (canonicalJson(Object.keys(numbers).sort()) !== canonicalJson(schema.enum.map(String).sort())) {
       throw new Error(`${name} has other values in its numbers than in the schema`);
     }
-    return { kind: "enum", name, numbers };
+    return {
+      kind: "enum",
+      name,
+      numbers,
+      valuesByNumber: byNumber(Object.entries(numbers).map(([value, number]) => [number, value])),
+    };
   }
   if (schema.type === "object") {
     if (name === undefined || isEnumName(name)) throw new Error(`${path} has no name for its message`);
