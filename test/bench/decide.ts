@@ -12,7 +12,7 @@ import { defaultSeed, detectionsInStream } from "./workload.ts";
 
 const sizes = [10, 100, 1_000, 10_000];
 const usualBudget: Budget = { checkMs: 800, checkedMin: 200, warmUpMs: 600, latencyMs: 1_000, throughputMs: 1_200 };
-const quickBudget: Budget = { checkMs: 150, checkedMin: 20, warmUpMs: 200, latencyMs: 200, throughputMs: 250 };
+const quickBudget: Budget = { checkMs: 100, checkedMin: 20, warmUpMs: 150, latencyMs: 150, throughputMs: 150 };
 
 /** An engine that hangs or needs minutes for one cell is reported as failing, and the others are still measured. */
 const cellMsMax = 60_000;
