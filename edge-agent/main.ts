@@ -152,6 +152,7 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
     monotonicMs: wall.monotonicMs,
     firstSequence,
     isStopping: () => isStopping,
+    onEnded: feedClock.runOn,
   }).catch((error: unknown) => {
     tell({ kind: "failed", detail: error instanceof Error ? error.message : String(error) });
   });
@@ -207,6 +208,8 @@ type ListenDeps = {
   readonly monotonicMs: () => number;
   readonly firstSequence: number;
   readonly isStopping: () => boolean;
+  /** Every source that ends has ended. */
+  readonly onEnded: () => void;
 };
 
 /** Sources open once there is a verified policy: what is not taken yet stays safe with its source. */
@@ -219,14 +222,15 @@ const listen = async (deps: ListenDeps): Promise<void> => {
   }
   const { bundle, weights } = assembled.activation.active() ?? {};
   tell({ kind: "policy", bundle, weights });
-  const feeds: Promise<unknown>[] = [];
+  const endings: Promise<unknown>[] = [];
   for (const { kind, source } of deps.sources) {
     await assembled.agent.listenTo({ ...source, start: (offer) => source.start(latency.timed(offer)) });
-    if (kind === "feed") feeds.push(source.finished);
+    if (kind === "feed" || kind === "stdin") endings.push(source.finished);
     if (kind === "webhook") tell({ kind: "webhook", address: source.address() });
   }
-  if (feeds.length === 0) return;
-  await Promise.all(feeds);
+  if (endings.length === 0) return;
+  await Promise.all(endings);
+  deps.onEnded();
   await assembled.executor.drain(drainedWithinMs);
   tell({
     kind: "feed-done",

@@ -4,6 +4,7 @@ import { createFeedSource, type FeedProgress, type FeedSource } from "../listen/
 import type { FeedClock } from "../listen/feed-clock.ts";
 import { createMqttSource } from "../listen/mqtt.ts";
 import { createStdinSource } from "../listen/stdin.ts";
+import type { EndingSource } from "../listen/stream.ts";
 import { createWebhookSource } from "../listen/webhook.ts";
 import type { Clock, Log, Random, Source, Timers } from "../ports.ts";
 
@@ -17,6 +18,7 @@ export type SourceDeps = {
 };
 export type OpenedSource =
   | { readonly kind: "feed"; readonly source: FeedSource }
+  | { readonly kind: "stdin"; readonly source: EndingSource }
   | { readonly kind: "webhook"; readonly source: ReturnType<typeof createWebhookSource> }
   | { readonly kind: "live"; readonly source: Source };
 
@@ -59,6 +61,6 @@ export const createSource = (config: SourceConfig, deps: SourceDeps): OpenedSour
         source: createFeedSource(config.paths, format, { ...deps, clock: deps.feedClock }),
       };
     case "stdin":
-      return { kind: "live", source: createStdinSource(process.stdin, format, deps) };
+      return { kind: "stdin", source: createStdinSource(process.stdin, format, deps) };
   }
 };

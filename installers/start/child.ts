@@ -15,7 +15,7 @@ export type ChildOptions = {
   readonly script: string;
   readonly args: readonly string[];
   readonly logFile: string;
-  readonly stdin: "ignore" | "inherit";
+  readonly stdin: "ignore" | "inherit" | "pipe";
   readonly onLine: (line: Record<string, unknown>) => void;
 };
 

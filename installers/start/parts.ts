@@ -1,10 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { signPolicyFolder } from "@reflex/controller/reflexctl/bundle";
 import { type ClientOptions, createClient } from "@reflex/controller/reflexctl/client";
 import { createKeys, readKey } from "@reflex/controller/reflexctl/keys";
 import { type Child, startChild, within } from "./child.ts";
 import type { StartOptions } from "./options.ts";
+import { playScenario } from "./scenario.ts";
 import type { Screen } from "./screen.ts";
 
 export const org = "demo";
@@ -40,6 +42,7 @@ const never = new Promise<never>(() => undefined);
 /** Keys, controller (with broker and database), policy, agent: in this order, each ready before the next. */
 export const startParts = async (request: PartsRequest): Promise<Parts> => {
   const { options, dataDir, root, screen } = request;
+  const isRecording = options.feed.length > 0;
   const children: Child[] = [];
   const stop = async (): Promise<void> => {
     for (const child of children.toReversed()) await child.stop(stopWithinMs);
@@ -99,17 +102,15 @@ export const startParts = async (request: PartsRequest): Promise<Parts> => {
       writeFileSync(joinTokenFile, joinToken, { mode: 0o600 });
     }
     const configFile = join(agentDir, "agent.json");
-    const feed = options.feed.length > 0 ? options.feed : [join(root, "installers/start/scenario.ndjson")];
+    // A recording has a clock of its own, so nothing live is mixed into it.
+    const live = [{ kind: "stdin" }, { kind: "webhook", port: port(2) }];
     const config = {
       data_dir: agentDir,
       org,
       site,
       agent: agentName,
       controller: { url, broker_url: String(ready.broker_url), ca_file: caFile, join_token_file: joinTokenFile },
-      sources: [
-        { kind: "feed", paths: feed },
-        { kind: "webhook", port: port(2) },
-      ],
+      sources: isRecording ? [{ kind: "feed", paths: options.feed }] : live,
       connectors: [{ kind: "edl", name: "edl", port: port(3) }],
       log_file: join(dataDir, "logs/agent.log"),
     };
@@ -119,7 +120,7 @@ export const startParts = async (request: PartsRequest): Promise<Parts> => {
       script: join(root, "edge-agent/main.ts"),
       args: ["--config", configFile],
       logFile: join(dataDir, "logs/agent.log"),
-      stdin: options.feed.includes("-") ? "inherit" : "ignore",
+      stdin: isRecording ? (options.feed.includes("-") ? "inherit" : "ignore") : "pipe",
       onLine: (line) => {
         if (line.kind === "progress") screen.progress(progressText(line));
       },
@@ -127,6 +128,7 @@ export const startParts = async (request: PartsRequest): Promise<Parts> => {
     children.push(agent);
     const agentReady = await within(agent.line("ready"), "starting the agent");
     await within(agent.line("policy"), "activating the policy on the agent");
+    const webhook = isRecording ? undefined : await within(agent.line("webhook"), "opening the webhook");
 
     const failed = agent.line("failed").then((line): never => {
       throw new Error(`the agent: ${String(line.detail)}`);
@@ -142,8 +144,14 @@ export const startParts = async (request: PartsRequest): Promise<Parts> => {
     return {
       agent: agentName,
       connection,
-      addresses: addressText(dataDir, url, ready, agentReady),
-      feedDone: async () => {
+      addresses: addressText(dataDir, ready, agentReady, webhook),
+      feedDone: async (once) => {
+        if (!isRecording)
+          await playScenario(join(root, "installers/start/scenario.ndjson"), agent.process.stdin as Writable, {
+            paced: !once,
+            signal: request.signal,
+            nowMs: () => Date.now(),
+          });
         await agent.line("feed-done");
         return "done";
       },
@@ -197,18 +205,24 @@ const progressText = ({ records, bytes, totalBytes }: Record<string, unknown>): 
 
 const addressText = (
   dataDir: string,
-  url: string,
   ready: Record<string, unknown>,
   agent: Record<string, unknown>,
-): string =>
-  [
+  webhook: Record<string, unknown> | undefined,
+): string => {
+  const listening = webhook?.address as { host: string; port: number } | undefined;
+  return [
     "",
-    `  API            ${url}  (described at ${url}/v1/openapi.json)`,
-    `  broker         ${String(ready.broker_url)}`,
-    ...Object.entries((agent.connectors ?? {}) as Record<string, string>).map(
-      ([name, about]) => `  ${name.padEnd(14)} ${about}`,
-    ),
-    `  send           curl -d @detection.json http://127.0.0.1:<webhook port>/v1/detections`,
-    `  look           npm run reflexctl -- decisions list --data ${dataDir}`,
+    `  API       ${String(ready.url)}/v1/openapi.json`,
+    `  broker    ${String(ready.broker_url)}`,
+    ...((agent.lists ?? []) as string[]).map((url) => `  EDL       ${url}`),
+    ...(listening === undefined
+      ? []
+      : [`  webhook   curl --data-binary @detection.json http://${listening.host}:${listening.port}/v1/detections`]),
+    `  look      npm run reflexctl -- decisions list --data ${dataDir}`,
+    `  stop      npm run reflexctl -- kill engage --site ${site} --key ${dataDir}/keys/kill-1.key --data ${dataDir}`,
+    ...(webhook === undefined
+      ? ["  The recording plays on its own time: freshness, windows and TTLs are judged against the times in it."]
+      : []),
     "",
   ].join("\n");
+};
