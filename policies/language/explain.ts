@@ -18,7 +18,7 @@ const explainPermit = (permit: Permit): string => {
 const effectWords = {
   deny: "Never",
   require_approval: "Ask a human before Reflex may",
-  restrict: "Lets Reflex",
+  restrict: "Let Reflex",
 } as const;
 
 const explainGuard = (guard: Guard): string => {

@@ -159,7 +159,10 @@ const faultsByCode: Readonly<Record<string, Explained>> = {
   TAB_AS_INDENT: { message: "a tab is used to indent", fix: "indent with two spaces" },
   DUPLICATE_KEY: { message: "this key is written twice", fix: "keep one of them; a list means one of several values" },
   MULTIPLE_DOCS: { message: "the file holds several documents", fix: "write one policy per file and remove `---`" },
-  BAD_INDENT: { message: "the indentation does not fit the lines above", fix: "indent with two spaces per level" },
+  BAD_INDENT: {
+    message: "the indentation does not fit the lines above, or a bracket there is not closed",
+    fix: "indent with two spaces per level and close every bracket",
+  },
   MISSING_CHAR: { message: "a bracket, comma or quote is missing", fix: "close what is open on this line" },
   BLOCK_AS_IMPLICIT_KEY: { message: "a second `: ` on one line", fix: 'put text that contains ": " in double quotes' },
   BAD_ALIAS: { message: "aliases (*name) are not supported", fix: "put a text that begins with * in double quotes" },

@@ -33,6 +33,13 @@ export const readOperands = (
     const about = `${name} lists ${items.length} values; ${valuesMax} are allowed`;
     return problems.report(node.at, about, `put them into lists/my_list.yaml and write ${name}: $my_list`);
   }
+  if (field.type === "flag" && node.kind === "list") {
+    return problems.report(
+      node.at,
+      `${name} is true or false; a list says nothing`,
+      `write ${name}: true, or leave it out`,
+    );
+  }
   const values = items.map((item) => readOperand(name, field, item, problems, { mayBeList: true }));
   return values.every((value) => value !== undefined) ? (values as ConditionScalar[]) : undefined;
 };
