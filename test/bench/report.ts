@@ -187,5 +187,5 @@ const rate = (perSecond: number): string => {
   if (perSecond >= 1e3) return `${(perSecond / 1e3).toFixed(1)} k`;
   return perSecond.toPrecision(3);
 };
-const duration = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(2));
-const ratio = (times: number): string => `${times >= 100 ? Math.round(times) : times.toPrecision(2)}×`;
+const duration = (value: number): string => (value >= 99.5 ? value.toFixed(0) : value.toPrecision(2));
+const ratio = (times: number): string => `${times >= 99.5 ? Math.round(times) : times.toPrecision(2)}×`;
