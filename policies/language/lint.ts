@@ -4,7 +4,7 @@ import type { BundleDraft, SourcePolicy } from "./parse-set.ts";
 import type { PolicyError, Position } from "./policy-error.ts";
 import { durationText } from "./quantities.ts";
 import { isImpliedBy } from "./subsumption.ts";
-import { writeInstead } from "./suggest.ts";
+import { nearestName, writeInstead } from "./suggest.ts";
 
 /** Legal, but probably not what its author means. Same shape as an error, so that editors and CI show both alike. */
 export type LintWarning = PolicyError;
@@ -20,7 +20,7 @@ type Warn = (policy: SourcePolicy, pointer: string, message: string, fix: string
 export const lintDraft = (draft: BundleDraft): readonly LintWarning[] => {
   const warnings: LintWarning[] = [];
   const warn: Warn = ({ file, positions }, pointer, message, fix) => {
-    const { line, column }: Position = positions.get(pointer) ?? { line: 1, column: 1 };
+    const { line, column }: Position = positions.get(pointer) ?? positions.get("/unless") ?? { line: 1, column: 1 };
     warnings.push({ file, line, column, message, fix });
   };
   for (const source of draft.policies) {
@@ -35,6 +35,7 @@ export const lintDraft = (draft: BundleDraft): readonly LintWarning[] => {
     if (source.policy.kind === "permit") lintPermit(source, source.policy, draft, warn);
     else lintGuard(source, source.policy, draft, warn);
     lintWords(source, draft, warn);
+    lintSpelling(source, warn);
   }
   lintShadowed(draft, warn);
   return warnings.toSorted((a, b) =>
@@ -135,7 +136,7 @@ const lintWords = (source: SourcePolicy, { inventory }: BundleDraft, warn: Warn)
     if (field === "asset.subnet") return new Set(subnets.map(({ name }) => name));
     return undefined;
   };
-  for (const condition of [...source.policy.match, ...source.policy.unless.flat()]) {
+  for (const condition of conditionsOf(source.policy)) {
     const names = known(condition.field);
     if (names === undefined || condition.op === "present") continue;
     for (const value of wordsOf(condition)) {
@@ -148,20 +149,29 @@ const lintWords = (source: SourcePolicy, { inventory }: BundleDraft, warn: Warn)
       );
     }
   }
-  for (const { field, value } of [...source.policy.match, ...source.policy.unless.flat()]) {
-    if (field !== "rule.name" && field !== "rule.id") continue;
-    const pattern = (Array.isArray(value) ? value : [value])
-      .map(String)
-      .find((word) => /[*?]$|^\*|^\/.+\/$/.test(word));
-    if (pattern !== undefined)
-      warn(
-        source,
-        `/match/${field}`,
-        `${JSON.stringify(pattern)} is compared letter by letter`,
-        "list the names in full; patterns are not supported",
-      );
+};
+
+/** Origins that the normalisers give; others are possible, a slip of the pen is more likely. */
+const usualOrigins = ["known_ioc", "signature", "behaviour", "anomaly", "scan", "policy"];
+
+/** Values that are compared letter by letter, though they look as if their author expects more. */
+const lintSpelling = (source: SourcePolicy, warn: Warn): void => {
+  for (const condition of conditionsOf(source.policy)) {
+    const { field } = condition;
+    for (const value of wordsOf(condition)) {
+      if ((field === "rule.name" || field === "rule.id") && /[*?]$|^\*|^\/.+\/$/.test(value)) {
+        const fix = "list the names in full; patterns are not supported";
+        warn(source, `/match/${field}`, `${JSON.stringify(value)} is compared letter by letter`, fix);
+      }
+      const near = field === "rule.origin" ? nearestName(value, usualOrigins) : undefined;
+      if (near !== undefined && near !== value) {
+        warn(source, `/match/${field}`, `no source gives the origin ${JSON.stringify(value)}`, `write "${near}"`);
+      }
+    }
   }
 };
+
+const conditionsOf = (policy: Policy): readonly Condition[] => [...policy.match, ...policy.unless.flat()];
 
 const wordsOf = ({ value }: Condition): readonly string[] => (Array.isArray(value) ? value : [value]).map(String);
 
