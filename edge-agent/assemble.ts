@@ -134,6 +134,7 @@ export const assembleAgent = (world: World): Assembled => {
     journal,
     policy,
     brakes: { killed: () => kill.killed() !== undefined, leaseValid },
+    connectors: [...world.connectors.keys()].sort(),
   });
 
   // Asked right before each external call: what was true when the decision was made may not be any more.

@@ -1,6 +1,6 @@
 import Type, { type Static } from "typebox";
 import { criticalities, exposures, NeverTouch, Route } from "./bundle.ts";
-import { ActionName } from "./command.ts";
+import { ActionName, ConnectorName } from "./command.ts";
 import { Decision } from "./decision.ts";
 import { Detection, sourceDomains, UtcTimestamp } from "./detection.ts";
 import { entityTypes } from "./entity.ts";
@@ -48,6 +48,8 @@ export const Context = Type.Object(
     lease_valid: Type.Boolean(),
     /** Containment circuit closed (automation allowed). */
     circuit_closed: Type.Boolean(),
+    /** Connectors this agent has; a route to another one cannot be carried out here. Absent = not looked at. */
+    connectors: Type.Optional(Type.Array(ConnectorName, { maxItems: 64 })),
     assets: Type.Array(AssetFacts),
     /** Recent detections about the same entities, decayed to now; rounded to 1e-6. */
     history: Type.Object({ detections: Count, distinct_rules: Count, actions: Count }, { additionalProperties: false }),

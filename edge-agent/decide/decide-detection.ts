@@ -27,6 +27,8 @@ export type DecideDeps = {
   readonly circuit: Circuit;
   readonly leases: Leases;
   readonly prior: Prior;
+  /** Names of the connectors this agent has, sorted. */
+  readonly connectors: readonly string[];
 };
 
 export type Decided = {
@@ -115,6 +117,7 @@ const gatherContext = (
     mode: policy.settings.mode,
     killed: deps.brakes.killed(),
     lease_valid: deps.brakes.leaseValid(),
+    connectors: [...deps.connectors],
     circuit_closed: deps.circuit.closed(nowMs, policy.settings.actions_per_minute_max),
     assets: gatherAssets(policy.compiled, detection),
     history,

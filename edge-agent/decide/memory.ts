@@ -22,6 +22,7 @@ export type MemoryDeps = {
   readonly journal: Journal;
   readonly policy: () => ActivePolicy | undefined;
   readonly brakes: BrakeState;
+  readonly connectors: readonly string[];
 };
 
 export type Memory = {
@@ -90,6 +91,7 @@ export const createMemory = (deps: MemoryDeps): Memory => {
       circuit,
       leases,
       prior,
+      connectors: deps.connectors,
     },
     seen: (eventId) => batchSeen.get(eventId) ?? journal.seen(eventId),
     chain: () => chain,

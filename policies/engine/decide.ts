@@ -9,6 +9,7 @@ import { explainUndo, justify } from "./explain.ts";
 import { emptyFieldFacts, type FieldFacts, setDetectionFacts } from "./field-facts.ts";
 import { judgeCandidate } from "./guards.ts";
 import { createLimitTally, type LimitReader } from "./limits.ts";
+import { referenceTo } from "./references.ts";
 import { scoreDetection } from "./score.ts";
 import { candidateVerdict, contradictedDrafts, type Exception, exceptionOf, strongest } from "./verdict.ts";
 
@@ -95,7 +96,8 @@ export const decide = (input: DecideInput): DecideResult => {
         ask: judgement.ask,
         contradicted: contradicted.has(draft),
         tooMany,
-        routed: connector !== undefined,
+        // A route to a connector this agent does not have is no route: a human hears of it instead of a command that fails.
+        routed: connector !== undefined && context.connectors?.includes(connector) !== false,
       },
       context,
     );
@@ -168,9 +170,7 @@ const permitReferences = (compiled: CompiledBundle, draft: Draft): PolicyReferen
   for (const position of draft.permits) {
     const policy = compiled.policies[position]?.policy;
     if (policy === undefined) continue;
-    const reference: PolicyReference = { id: policy.id, layer: policy.layer, effect: "allow" };
-    if (policy.shadow) reference.code = "shadow";
-    references.push(reference);
+    references.push(referenceTo(policy, "allow", policy.shadow ? "shadow" : undefined, undefined));
   }
   return references;
 };
