@@ -1,0 +1,126 @@
+import type { Connector, ConnectorCall } from "../ports.ts";
+import type { SimulatedTime } from "./simulated-time.test-fake.ts";
+
+export type Fate =
+  | "ok"
+  | "done, but no answer"
+  | "not done, no answer"
+  | "done late"
+  | "try again"
+  | "broken pipe"
+  | "refused";
+export const fates: readonly Fate[] = [
+  "ok",
+  "done, but no answer",
+  "not done, no answer",
+  "done late",
+  "try again",
+  "broken pipe",
+  "refused",
+];
+
+/** A target system in memory that works, with the faults of real ones, drawn in turn from `fates`. */
+export type FarEnd = {
+  readonly connector: (isAlive: () => boolean) => Connector;
+  readonly present: Map<string, string>;
+  readonly applied: Map<string, number>;
+  readonly applyCalls: Map<string, number>;
+  readonly undoCalls: () => number;
+  readonly violations: string[];
+  fates: readonly Fate[];
+  isKilled: boolean;
+};
+
+export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd => {
+  const present = new Map<string, string>();
+  const applied = new Map<string, number>();
+  const applyCalls = new Map<string, number>();
+  const violations: string[] = [];
+  let calls = 0;
+  let undoCalls = 0;
+  const never = <Answer>(): Promise<Answer> => new Promise(() => {});
+  const fateOfNext = (): Fate => farEnd.fates[calls++ % Math.max(1, farEnd.fates.length)] ?? "ok";
+  const keyOf = (call: ConnectorCall): string => `${call.action} ${call.target.value}`;
+  const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
+
+  const doApply = (call: ConnectorCall): void => {
+    if (present.has(keyOf(call))) return;
+    present.set(keyOf(call), call.idempotencyKey);
+    bump(applied, call.idempotencyKey);
+  };
+  const farEnd: FarEnd = {
+    present,
+    applied,
+    applyCalls,
+    undoCalls: () => undoCalls,
+    violations,
+    fates: [],
+    isKilled: false,
+    connector: (isAlive) => ({
+      name: "far-end",
+      describe: () => ({
+        actions: ["block_ip", "allow_ip"],
+        nativeTtl: false,
+        canVerify,
+        about: "a far end in memory",
+      }),
+      start: async () => ({ ok: true, value: undefined }),
+      captureUndo: async () => (isAlive() ? { ok: true, value: "was absent" } : never()),
+      apply: (call) => {
+        if (!isAlive()) return never();
+        if (farEnd.isKilled) violations.push(`applied ${keyOf(call)} while killed`);
+        if (call.undoData !== "was absent") violations.push(`applied ${keyOf(call)} without undo data`);
+        bump(applyCalls, call.idempotencyKey);
+        switch (fateOfNext()) {
+          case "ok":
+            doApply(call);
+            return Promise.resolve({ kind: "applied" });
+          case "done, but no answer":
+            doApply(call);
+            return never();
+          case "not done, no answer":
+            return never();
+          case "done late":
+            return new Promise((resolve) => {
+              time.timers.after(9_000, () => {
+                if (isAlive()) doApply(call);
+                resolve({ kind: "applied" });
+              });
+            });
+          case "try again":
+            return Promise.resolve({ kind: "retry", detail: "429", retryAfterMs: 2_000 });
+          case "broken pipe":
+            doApply(call);
+            return Promise.reject(new Error("EPIPE"));
+          case "refused":
+            return Promise.resolve({ kind: "refused", code: "connector-refused", detail: "no right to" });
+        }
+      },
+      verify: (call) => {
+        if (!isAlive()) return never();
+        if (fateOfNext() === "broken pipe") return Promise.reject(new Error("EPIPE"));
+        return Promise.resolve({ kind: present.has(keyOf(call)) ? "present" : "absent" });
+      },
+      undo: (call) => {
+        if (!isAlive()) return never();
+        undoCalls += 1;
+        const fate = fateOfNext();
+        if (fate === "not done, no answer") return never();
+        if (fate === "try again" || fate === "refused") return Promise.resolve({ kind: "retry", detail: "503" });
+        present.delete(keyOf(call));
+        if (fate === "done, but no answer") return never();
+        if (fate === "broken pipe") return Promise.reject(new Error("EPIPE"));
+        return Promise.resolve({ kind: "undone" });
+      },
+      listInForce: async () => ({
+        ok: true,
+        value: [...present.keys()].map((key) => ({
+          action: key.startsWith("block") ? "block_ip" : "allow_ip",
+          target: { type: "address", value: key.split(" ")[1] ?? "" },
+        })),
+      }),
+      stop: async () => {},
+    }),
+  };
+  return farEnd;
+};
