@@ -29,6 +29,8 @@ export type FarEnd = {
   readonly violations: string[];
   fates: readonly Fate[];
   isKilled: boolean;
+  /** State of the command on the disk, asked when a call arrives: only what is durable may leave the agent. */
+  durableState: (commandId: string) => string | undefined;
 };
 
 export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd => {
@@ -56,6 +58,7 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
     violations,
     fates: [],
     isKilled: false,
+    durableState: () => undefined,
     connector: (isAlive) => ({
       name: "far-end",
       describe: () => ({
@@ -69,6 +72,8 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
       apply: (call) => {
         if (!isAlive()) return never();
         if (farEnd.isKilled) violations.push(`applied ${keyOf(call)} while killed`);
+        const durable = farEnd.durableState(call.commandId);
+        if (durable !== "sent") violations.push(`applied ${keyOf(call)} with ${durable} on the disk`);
         if (call.undoData !== "was absent") violations.push(`applied ${keyOf(call)} without undo data`);
         bump(applyCalls, call.idempotencyKey);
         switch (fateOfNext()) {

@@ -133,6 +133,8 @@ export const createWorld = ({ canVerify = true, seed = 1 } = {}): World => {
     executor.start();
   };
   boot();
+  farEnd.durableState = (commandId) =>
+    journal.openCommands().find(({ command }) => command.command_id === commandId)?.state;
   return world;
 };
 
