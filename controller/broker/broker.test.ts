@@ -34,7 +34,7 @@ const startBrokerProcess = async (): Promise<void> => {
     child.stdout?.setEncoding("utf8").once("data", done);
     child.once("exit", (code) => fail(new Error(`broker ended with ${code}`)));
   });
-  const said: { ready: string; port: number; ws_port: number } = JSON.parse(ready);
+  const said: { port: number; ws_port: number } = JSON.parse(ready);
   port = said.port;
   wsPort = said.ws_port;
 };

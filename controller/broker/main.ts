@@ -6,7 +6,7 @@ import { startBroker } from "./broker.ts";
 
 /**
  * The broker as a process of its own, so that a stalled controller never delays a kill and the other way round.
- * Prints one JSON line when it listens: `{"ready":"broker","port":8883,"ws_port":8884,"pid":1}`. With `--follow-stdin` it reads
+ * Prints one JSON line when it listens: `{"kind":"ready","part":"broker","port":8883,"ws_port":8884,"pid":1}`. With `--follow-stdin` it reads
  * `{"revoked":["agent"]}` lines and ends when its parent does.
  */
 const { values } = parseArgs({
@@ -67,7 +67,7 @@ try {
     lines.on("close", stop);
   }
   process.stdout.write(
-    `${JSON.stringify({ ready: "broker", port: broker.port, ws_port: broker.wsPort ?? null, pid: process.pid })}\n`,
+    `${JSON.stringify({ kind: "ready", part: "broker", port: broker.port, ws_port: broker.wsPort ?? null, pid: process.pid })}\n`,
   );
 } catch (error) {
   log.fatal({ error: error instanceof Error ? error.message : String(error) }, "broker does not start");

@@ -137,7 +137,10 @@ export const startLink = (deps: LinkDeps): Link => {
 
   const onMessage = (topic: string, payload: Uint8Array): void => {
     const up = parseUpTopic(topic);
-    if (up === undefined || up.org !== org) return note("refused", "", refusal("schema-invalid", "no such topic"));
+    if (up === undefined || up.org !== org) {
+      note("refused", "", refusal("schema-invalid", "no such topic"));
+      return;
+    }
     handlers[up.name](up.agent, payload).catch((error: unknown) => {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
       note("failed", up.agent, refusal("store-failed", cause instanceof Error ? cause.message.slice(0, 200) : ""));
