@@ -6,8 +6,9 @@ export type AddressCells = {
   readonly v4: {
     readonly starts: Float64Array;
     readonly cells: Int32Array;
-    /** First start above each /16, so that the binary search begins near its end; and the number of starts. */
+    /** First start in or after each stretch of 2^shift addresses, so that the binary search begins near its end. */
     readonly buckets: Int32Array;
+    readonly shift: number;
   };
   /** Four words per start. */
   readonly v6: { readonly starts: Uint32Array; readonly cells: Int32Array };
@@ -17,8 +18,8 @@ export type AddressCells = {
 export const findAddress = (cells: AddressCells, address: AddressRange): Cell =>
   address.family === 4 ? findV4(cells.v4, address.first[3]) : findV6(cells.v6, address.first);
 
-const findV4 = ({ starts, cells, buckets }: AddressCells["v4"], wanted: number): Cell => {
-  const bucket = wanted >>> 16;
+const findV4 = ({ starts, cells, buckets, shift }: AddressCells["v4"], wanted: number): Cell => {
+  const bucket = wanted >>> shift;
   let low = buckets[bucket] as number;
   let high = buckets[bucket + 1] as number;
   while (low < high) {
@@ -70,7 +71,7 @@ export const buildAddressCells = (
   const swept6 = sweep(v6, cellOf);
   const starts = Float64Array.from(swept4.starts);
   return {
-    v4: { starts, cells: Int32Array.from(swept4.cells), buckets: bucketsOf(starts) },
+    v4: { starts, cells: Int32Array.from(swept4.cells), ...bucketsOf(starts) },
     v6: { starts: Uint32Array.from(swept6.starts.flatMap(toWords)), cells: Int32Array.from(swept6.cells) },
   };
 };
@@ -99,15 +100,17 @@ const sweep = <T extends number | bigint>(
   return { starts, cells };
 };
 
-const bucketsOf = (starts: Float64Array): Int32Array => {
-  const buckets = new Int32Array(65_537);
+/** About two buckets a start: more would not fit the caches. */
+const bucketsOf = (starts: Float64Array): { buckets: Int32Array; shift: number } => {
+  const shift = Math.max(16, Math.min(31, Math.clz32(starts.length * 2)));
+  const buckets = new Int32Array(2 ** (32 - shift) + 1);
   let at = 0;
   for (let bucket = 0; bucket < buckets.length; bucket += 1) {
-    // Starts at exactly the first address of a /16 belong to the search inside it.
-    while (at < starts.length && (starts[at] as number) < bucket * 65_536) at += 1;
+    // Starts at exactly the first address of a bucket belong to the search inside it.
+    while (at < starts.length && (starts[at] as number) < bucket * 2 ** shift) at += 1;
     buckets[bucket] = at;
   }
-  return buckets;
+  return { buckets, shift };
 };
 
 const toBigInt = (words: Words): bigint =>

@@ -19,8 +19,11 @@ export const exp = (x: number): number => {
   return scaleByPowerOfTwo(sum, halvings);
 };
 
+const oddReciprocals: readonly number[] = Array.from({ length: 11 }, (_, term) => 1 / (2 * term + 1));
+
 /** Natural logarithm of x > 0. */
 export const log = (x: number): number => {
+  if (x === 1) return 0;
   let mantissa = x;
   let exponent = 0;
   while (mantissa > Math.SQRT2) {
@@ -35,7 +38,8 @@ export const log = (x: number): number => {
   const ratio = (mantissa - 1) / (mantissa + 1);
   const square = ratio * ratio;
   let sum = 0;
-  for (let power = 21; power >= 1; power -= 2) sum = sum * square + 1 / power;
+  for (let term = oddReciprocals.length - 1; term >= 0; term -= 1)
+    sum = sum * square + (oddReciprocals[term] as number);
   return 2 * ratio * sum + exponent * ln2High + exponent * ln2Low;
 };
 

@@ -12,18 +12,38 @@ import { foldName, type Inventory } from "./inventory.ts";
  */
 export const gatherAssets = (compiled: Pick<CompiledBundle, "inventory">, detection: Detection): AssetFacts[] => {
   const found: AssetFacts[] = [];
-  const seen = new Set<string>();
-  const gather = (entity: Entity): void => {
-    const key = entityKey(entity);
-    if (seen.has(key)) return;
-    seen.add(key);
-    found.push(assetFacts(compiled.inventory, entity, key));
-  };
-  for (const entity of detection.entities) gather(entity);
-  for (const value of [detection.src_host, detection.dst_host])
-    if (value !== undefined) gather({ type: parseAddress(value) === undefined ? "host" : "address", value });
+  for (const entity of detection.entities) gather(compiled.inventory, found, entity);
+  gatherHost(compiled.inventory, found, detection.src_host);
+  gatherHost(compiled.inventory, found, detection.dst_host);
   return found;
 };
+
+const gatherHost = (inventory: Inventory, found: AssetFacts[], value: string | undefined): void => {
+  if (value === undefined) return;
+  // As a rule it is one of the entities, and need not be read again to be known.
+  if (isFound(found, `address|${value}`) || isFound(found, `host|${value}`)) return;
+  gather(inventory, found, { type: parseAddress(value) === undefined ? "host" : "address", value });
+};
+
+const gather = (inventory: Inventory, found: AssetFacts[], entity: Entity): void => {
+  const key = entityKey(entity);
+  if (isFound(found, key)) return;
+  let facts = inventory.remembered.get(key);
+  if (facts === undefined) {
+    facts = assetFacts(inventory, entity, key);
+    if (inventory.remembered.size >= rememberedMax) inventory.remembered.clear();
+    inventory.remembered.set(key, facts);
+  }
+  found.push(facts);
+};
+
+const isFound = (found: readonly AssetFacts[], key: string): boolean => {
+  for (const facts of found) if (facts.entity === key) return true;
+  return false;
+};
+
+/** The same few machines are in most detections; a few MB at most. */
+const rememberedMax = 10_000;
 
 const assetFacts = (inventory: Inventory, entity: Entity, key: string): AssetFacts => {
   switch (entity.type) {

@@ -31,7 +31,40 @@ const ordinalValues = fieldNames.map((name) => {
   return field.type === "ordinal" && "values" in field ? field.values : undefined;
 });
 
-const at = fieldIndex;
+// Constants and not look-ups: an object with this many keys is a hash table to V8, and these are read for every target.
+const confidenceAt = fieldIndex.confidence;
+const scoreAt = fieldIndex.score;
+const confidenceOriginAt = fieldIndex.confidence_origin;
+const severityAt = fieldIndex.severity;
+const tagsAt = fieldIndex.tags;
+const recommendedActionAt = fieldIndex.recommended_action;
+const policyScopeAt = fieldIndex.policy_scope;
+const ruleIdAt = fieldIndex["rule.id"];
+const ruleNameAt = fieldIndex["rule.name"];
+const ruleOriginAt = fieldIndex["rule.origin"];
+const sourceKindAt = fieldIndex["source.kind"];
+const sourceDomainAt = fieldIndex["source.domain"];
+const sourceSensorAt = fieldIndex["source.sensor"];
+const agreementAt = fieldIndex.agreement;
+const srcHostAt = fieldIndex.src_host;
+const dstHostAt = fieldIndex.dst_host;
+const siteAt = fieldIndex.site;
+const srcNetAt = fieldIndex["src.net"];
+const dstNetAt = fieldIndex["dst.net"];
+const srcClassAt = fieldIndex["src.class"];
+const dstClassAt = fieldIndex["dst.class"];
+const dstCriticalityAt = fieldIndex["dst.criticality"];
+const targetTypeAt = fieldIndex["target.type"];
+const targetRoleAt = fieldIndex["target.role"];
+const targetValueAt = fieldIndex["target.value"];
+const targetNetAt = fieldIndex["target.net"];
+const assetClassAt = fieldIndex["asset.class"];
+const assetCriticalityAt = fieldIndex["asset.criticality"];
+const assetOwnerAt = fieldIndex["asset.owner"];
+const assetGroupsAt = fieldIndex["asset.groups"];
+const assetExposureAt = fieldIndex["asset.exposure"];
+const assetSubnetAt = fieldIndex["asset.subnet"];
+const assetKnownAt = fieldIndex["asset.known"];
 
 /** Facts known once per detection. Candidate fields are left unknown. `used` spares the reading of facts no policy asks for. */
 export const setDetectionFacts = (
@@ -44,33 +77,30 @@ export const setDetectionFacts = (
   confidence: number,
   score: number,
 ): void => {
-  facts[at.confidence] = scaleDecimal(confidence);
-  facts[at.score] = scaleDecimal(score);
-  facts[at.confidence_origin] = detection.confidence_origin;
-  facts[at.severity] = ordinalOf("severity", detection.severity);
-  facts[at.tags] = detection.tags;
-  facts[at.recommended_action] = detection.recommended_action;
-  facts[at.policy_scope] = detection.policy_scope;
-  facts[at["rule.id"]] = detection.rule.id;
-  facts[at["rule.name"]] = detection.rule.name;
-  facts[at["rule.origin"]] = detection.rule.origin;
-  facts[at["source.kind"]] = detection.source.kind;
-  facts[at["source.domain"]] = detection.source.domain;
-  facts[at["source.sensor"]] = detection.source.sensor;
-  facts[at.agreement] = agreement;
-  facts[at.src_host] = detection.src_host;
-  facts[at.dst_host] = detection.dst_host;
-  facts[at.site] = site;
-  facts[at["src.net"]] = used[at["src.net"]] === 1 ? addressOf(detection.src_host) : undefined;
-  facts[at["dst.net"]] = used[at["dst.net"]] === 1 ? addressOf(detection.dst_host) : undefined;
-  facts[at["src.class"]] =
-    used[at["src.class"]] === 1 ? exactly(assetOf(assets, detection.src_host))?.class : undefined;
+  facts[confidenceAt] = scaleDecimal(confidence);
+  facts[scoreAt] = scaleDecimal(score);
+  facts[confidenceOriginAt] = detection.confidence_origin;
+  facts[severityAt] = ordinalOf("severity", detection.severity);
+  facts[tagsAt] = detection.tags;
+  facts[recommendedActionAt] = detection.recommended_action;
+  facts[policyScopeAt] = detection.policy_scope;
+  facts[ruleIdAt] = detection.rule.id;
+  facts[ruleNameAt] = detection.rule.name;
+  facts[ruleOriginAt] = detection.rule.origin;
+  facts[sourceKindAt] = detection.source.kind;
+  facts[sourceDomainAt] = detection.source.domain;
+  facts[sourceSensorAt] = detection.source.sensor;
+  facts[agreementAt] = agreement;
+  facts[srcHostAt] = detection.src_host;
+  facts[dstHostAt] = detection.dst_host;
+  facts[siteAt] = site;
+  facts[srcNetAt] = used[srcNetAt] === 1 ? addressOf(detection.src_host) : undefined;
+  facts[dstNetAt] = used[dstNetAt] === 1 ? addressOf(detection.dst_host) : undefined;
+  facts[srcClassAt] = used[srcClassAt] === 1 ? exactly(assetOf(assets, detection.src_host))?.class : undefined;
   const destination =
-    used[at["dst.class"]] === 1 || used[at["dst.criticality"]] === 1
-      ? exactly(assetOf(assets, detection.dst_host))
-      : undefined;
-  facts[at["dst.class"]] = destination?.class;
-  facts[at["dst.criticality"]] = ordinalOf("dst.criticality", destination?.criticality);
+    used[dstClassAt] === 1 || used[dstCriticalityAt] === 1 ? exactly(assetOf(assets, detection.dst_host)) : undefined;
+  facts[dstClassAt] = destination?.class;
+  facts[dstCriticalityAt] = ordinalOf("dst.criticality", destination?.criticality);
 };
 
 /** Facts of one target; the action is set apart, because permits bring their own. */
@@ -81,18 +111,18 @@ export const setTargetFacts = (
   asset: AssetFacts | undefined,
 ): void => {
   const known = exactly(asset);
-  facts[at["target.type"]] = target.type;
-  facts[at["target.role"]] = target.role;
-  facts[at["target.value"]] = target.value;
-  facts[at["target.net"]] = used[at["target.net"]] === 1 ? netOf(target) : undefined;
-  facts[at["asset.class"]] = known?.class;
-  facts[at["asset.criticality"]] = ordinalOf("asset.criticality", known?.criticality);
-  facts[at["asset.owner"]] = known?.owner;
-  facts[at["asset.groups"]] = known?.groups;
+  facts[targetTypeAt] = target.type;
+  facts[targetRoleAt] = target.role;
+  facts[targetValueAt] = target.value;
+  facts[targetNetAt] = used[targetNetAt] === 1 ? netOf(target) : undefined;
+  facts[assetClassAt] = known?.class;
+  facts[assetCriticalityAt] = ordinalOf("asset.criticality", known?.criticality);
+  facts[assetOwnerAt] = known?.owner;
+  facts[assetGroupsAt] = known?.groups;
   // Exposure and subnet belong to the address, known or not as an asset.
-  facts[at["asset.exposure"]] = ordinalOf("asset.exposure", asset?.exposure);
-  facts[at["asset.subnet"]] = asset?.subnet;
-  facts[at["asset.known"]] = known !== undefined;
+  facts[assetExposureAt] = ordinalOf("asset.exposure", asset?.exposure);
+  facts[assetSubnetAt] = asset?.subnet;
+  facts[assetKnownAt] = known !== undefined;
 };
 
 /** Inventory facts count only when they are about exactly one thing. */

@@ -1,10 +1,11 @@
 import type { PolicyReference } from "@reflex/protocol/decision";
-import type { Approval, Guard } from "@reflex/protocol/policy";
+import type { Approval } from "@reflex/protocol/policy";
 import type { RefusalCode } from "@reflex/protocol/refusal";
 import type { Draft } from "./candidates.ts";
 import type { CompiledPolicies, CompiledPolicy } from "./compile.ts";
 import { type FieldFacts, fieldIndex, setTargetFacts } from "./field-facts.ts";
 import { checkLimit, type LimitReader, type LimitSubject, type LimitTally } from "./limits.ts";
+import { referenceTo } from "./references.ts";
 
 /** What the guards say about one candidate: effects and obligations joined to the strictest. */
 export type GuardJudgement = {
@@ -60,7 +61,12 @@ export const judgeCandidate = (
     const fires = finding === undefined || finding.state !== "within";
     const code = fires ? codeOf(guard.then, finding?.state) : undefined;
     references.push(
-      referenceTo(guard, fires ? guard.then : "restrict", code, [finding?.detail, doubt].filter(isText).join("; ")),
+      referenceTo(
+        guard,
+        fires ? guard.then : "restrict",
+        code,
+        finding === undefined ? doubt : doubt === undefined ? finding.detail : `${finding.detail}; ${doubt}`,
+      ),
     );
     if (!fires || code === undefined) continue;
     const known = doubt === undefined && finding?.state !== "unknown";
@@ -103,6 +109,7 @@ const matchingGuards = (compiled: CompiledPolicies, facts: FieldFacts, draft: Dr
 /** Several approvals become one that satisfies each: every role named, the larger quorum, the earlier expiry. */
 export const joinApprovals = (a: Approval | undefined, b: Approval): Approval => {
   if (a === undefined) return b;
+  if (a.from === b.from && a.quorum === b.quorum && a.expires_seconds === b.expires_seconds) return a;
   const roles = [...new Set([...a.from.split("+"), ...b.from.split("+")])].sort();
   return {
     // A role that is cut off belongs to nobody, so nobody can consent: safe, and the guards listed say why.
@@ -132,17 +139,3 @@ const unknownFields = (entry: CompiledPolicy, facts: FieldFacts): string | undef
       text = text === undefined ? `unknown: ${field}` : `${text}, ${field}`;
   return text;
 };
-
-const referenceTo = (
-  guard: Guard,
-  effect: Effect,
-  code: RefusalCode | undefined,
-  detail: string | undefined,
-): PolicyReference => {
-  const reference: PolicyReference = { id: guard.id, layer: guard.layer, effect };
-  if (code !== undefined) reference.code = code;
-  if (detail !== undefined && detail !== "") reference.detail = detail.slice(0, 512);
-  return reference;
-};
-
-const isText = (text: string | undefined): text is string => text !== undefined;

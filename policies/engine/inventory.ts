@@ -1,5 +1,6 @@
 import type { Bundle, InventoryAsset, InventorySubnet, InventoryUser } from "@reflex/protocol/bundle";
 import { err, ok, type Result } from "@reflex/protocol/result";
+import type { AssetFacts } from "@reflex/protocol/token";
 import { type AddressRange, addressKey, parseAddress, parseNetwork } from "./address.ts";
 import { createCidrIndex } from "./cidr-index.ts";
 
@@ -12,6 +13,8 @@ export type Inventory = {
   readonly subnetOf: (range: AddressRange) => InventorySubnet | undefined;
   /** How many assets have the class: the population of percent limits per asset class. */
   readonly classMembers: (assetClass: string) => number;
+  /** Facts told before, by entity key: they depend on nothing but this inventory. */
+  readonly remembered: Map<string, AssetFacts>;
 };
 
 /** Fails on an address or network that cannot be read: a typing error must not make a subnet silently unknown. */
@@ -48,6 +51,7 @@ export const createInventory = (inventory: Bundle["inventory"]): Result<Inventor
       return longest === undefined ? undefined : inventory.subnets[longest];
     },
     classMembers: (assetClass) => members.get(assetClass) ?? 0,
+    remembered: new Map(),
   });
 };
 

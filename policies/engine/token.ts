@@ -1,6 +1,7 @@
 import type { Decision } from "@reflex/protocol/decision";
 import type { Detection } from "@reflex/protocol/detection";
 import type { Context, Token, TokenDigests, TokenHeader } from "@reflex/protocol/token";
+import { decisionText } from "./decision-text.ts";
 import { engine } from "./engine.ts";
 import type { CutSlice } from "./slice.ts";
 
@@ -26,7 +27,7 @@ export const sealToken = (input: SealInput, sha256Hex: Sha256Hex): { readonly to
   const headerJson = JSON.stringify(header);
   const detectionJson = JSON.stringify(input.detection);
   const contextJson = JSON.stringify(input.context);
-  const decisionJson = JSON.stringify(input.decision);
+  const decisionJson = decisionText(input.decision);
   const digests: TokenDigests = {
     header: sha256Hex(headerJson),
     detection: sha256Hex(detectionJson),

@@ -141,7 +141,8 @@ export const decideByReference = (input: ReferenceInput): ReferenceDecision => {
       if (contradicted) return ["ask", "contradiction"];
       if (touched === "doubt") return ["ask", "never-touch"];
       if (route === undefined) return ["ask", "connector-unknown"];
-      if (context.connectors !== undefined && !context.connectors.includes(route.connector)) return ["ask", "connector-unknown"];
+      if (context.connectors !== undefined && !context.connectors.includes(route.connector))
+        return ["ask", "connector-unknown"];
       if (isAsked !== "") return ["ask", isAsked];
       if (!context.lease_valid) return ["ask", "lease-lapsed"];
       if (!context.circuit_closed) return ["ask", "circuit-open"];
