@@ -234,6 +234,7 @@ const listen = async (deps: ListenDeps): Promise<void> => {
   await assembled.executor.drain(drainedWithinMs);
   tell({
     kind: "feed-done",
+    lines: assembled.agent.tally().records,
     tally: assembled.agent.tally(),
     latency_ms: latency.quantilesMs(),
     commands: journal.counts().commandsByState,
