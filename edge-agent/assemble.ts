@@ -161,13 +161,6 @@ export const assembleAgent = (world: World): Assembled => {
     onChange: (row) => {
       memory.noteCommand(row);
       health.note(row);
-      if (row.state === "stuck")
-        tell(
-          "alarm",
-          "command-stuck",
-          `${row.command.action} on ${row.command.target.type} ${row.command.target.value}: ${row.detail ?? "undo it by hand"}`,
-          row.code,
-        );
       session.changed();
     },
     onOutcome: feedback,

@@ -15,8 +15,8 @@ export type EndingSource = Source & {
 
 export type StreamDeps = { readonly timers: Timers; readonly random: Random; readonly log: Log };
 
-/** Enough to fill group commits, few enough to hold. */
-export const streamInFlightMax = 512;
+/** Two batches: one being made durable, one waiting. More would only wait longer. */
+export const streamInFlightMax = 128;
 
 /** Plays the records of one stream, in order. */
 export const createStreamSource = (
