@@ -11,6 +11,8 @@ const options = {
   site: { type: "string", multiple: true },
   agent: { type: "string" },
   dir: { type: "string" },
+  git: { type: "string" },
+  ref: { type: "string" },
   key: { type: "string", multiple: true },
   out: { type: "string" },
   file: { type: "string" },

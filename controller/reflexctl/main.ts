@@ -14,6 +14,7 @@ const usage = `reflexctl: the command line of a Reflex controller
   policy check DIR                          parse and lint a policy folder
   policy test DIR                           run the cases of a policy folder
   bundle sign DIR --org O --site S --version N --key FILE... [--out FILE]
+  bundle sign --git URL [--ref R] [--dir D] … the same from a commit of a git repository
   bundle publish FILE                       hand a signed bundle to the controller
   agents                                    who is there, and what each runs
   decisions list [--verdict V] [--agent A] [--limit N]

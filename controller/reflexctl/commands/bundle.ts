@@ -1,19 +1,36 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { resolve, sep } from "node:path";
 import type { Envelope } from "@reflex/protocol/envelope";
 import { type Arguments, required, UsageError } from "../arguments.ts";
 import { signPolicyFolder } from "../bundle.ts";
 import type { Client } from "../client.ts";
-import { readKey } from "../keys.ts";
+import { type KeyFile, readKey } from "../keys.ts";
+import { withGitCheckout } from "../policy-git.ts";
 
-/** Checks, tests and signs a folder; needs no network, so that release keys can stay offline. */
+/** Checks, tests and signs a folder or a commit; the network is needed for a remote repository only, so release keys can stay offline. */
 export const bundleSign = (args: Arguments, now: Date): string => {
-  const dir = args.words[2] ?? required(args, "dir", "policies/library/starter");
   const keys = args.texts("key").map(readKey);
   if (keys.length === 0)
     throw new UsageError("sign with which keys? --key keys/release-1.key --key keys/release-2.key");
+  const repository = args.text("git");
+  if (repository === undefined)
+    return signFolder(args, args.words[2] ?? required(args, "dir", "policies/library/starter"), keys, now, "");
+  return withGitCheckout(repository, args.text("ref"), ({ dir, commit, subject }) =>
+    signFolder(args, safeJoin(dir, args.text("dir") ?? "."), keys, now, `${commit} ${subject}`),
+  );
+};
+
+/** `--dir` names a folder inside the repository, never one beside it. */
+const safeJoin = (root: string, inside: string): string => {
+  const path = resolve(root, inside);
+  if (path !== root && !path.startsWith(root + sep)) throw new UsageError(`--dir ${inside} is outside the repository`);
+  return path;
+};
+
+const signFolder = (args: Arguments, dir: string, keys: readonly KeyFile[], now: Date, changelog: string): string => {
   const version = Number(required(args, "version", "1"));
   if (!Number.isInteger(version) || version < 1)
-    throw new UsageError("--version is a whole number, one more than the released one (see: reflexctl bundle list)");
+    throw new UsageError("--version is a whole number, one more than the released one (see: reflexctl agents)");
   const parent = args.text("parent");
   const sites = args.texts("site");
   if (sites.length === 0) throw new UsageError("for which sites? --site demo (several allowed, * for all)");
@@ -25,7 +42,7 @@ export const bundleSign = (args: Arguments, now: Date): string => {
       version,
       ...(parent === undefined ? {} : { parent }),
       issuedAt: now.toISOString(),
-      changelog: args.text("changelog") ?? "",
+      changelog: args.text("changelog") ?? changelog,
     },
     keys,
   );
