@@ -72,18 +72,16 @@ export const agentRoutes = (app: FastifyInstance, deps: ApiDeps): void => {
       await deps.announce("revoked");
       deps.log({ agent, site, incarnation: enrolled.incarnation }, "agent enrolled");
       const trust: unknown = JSON.parse(deps.trust().envelope);
-      return reply
-        .code(201)
-        .send({
-          org: deps.org,
-          site,
-          agent,
-          certificate,
-          ca: deps.authority.caPem,
-          not_after,
-          trust,
-          broker: deps.brokerPorts() ?? null,
-        });
+      return reply.code(201).send({
+        org: deps.org,
+        site,
+        agent,
+        certificate,
+        ca: deps.authority.caPem,
+        not_after,
+        trust,
+        broker: deps.brokerPorts() ?? null,
+      });
     },
   );
 

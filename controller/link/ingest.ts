@@ -107,33 +107,54 @@ const checkRecord = checkOf(ReportRecord);
 export const createIngest = (deps: IngestDeps): Ingest => {
   const group = createGroupCommit(deps.store);
 
-  const take = async (agentName: string, bytes: Uint8Array): Promise<IngestOutcome> => {
-    const quarantine = async (found: Refusal): Promise<IngestOutcome> => {
+  /** Up to where the batch stands in line to be stored; what it returns then waits for the commit. */
+  const prepare = async (agentName: string, bytes: Uint8Array): Promise<() => Promise<IngestOutcome>> => {
+    const outcome = (found: IngestOutcome) => async () => found;
+    const quarantine = async (found: Refusal): Promise<() => Promise<IngestOutcome>> => {
       await deps.store.quarantine({ agent: agentName, refusal: found, sha256: deps.sha256Hex(bytes), content: bytes });
-      return { kind: "quarantined", refusal: found };
+      return outcome({ kind: "quarantined", refusal: found });
     };
-    const agent = await deps.store.agent(agentName);
+    const agent = await agentInTurn(agentName);
     if (agent === undefined || agent.revoked) return quarantine(refusal("unauthorised", "no such agent is enrolled"));
     const opened = openBatch(deps, agent, bytes);
     if (!opened.ok) return quarantine(opened.error);
     const unit = opened.value;
     const { acknowledged } = agent;
     if (unit.last <= acknowledged)
-      return { kind: "ignored", acknowledged, refusal: refusal("replayed", "every record is stored") };
-    const committed = await group(unit);
-    if (committed.isStored)
-      return { kind: "stored", acknowledged: committed.acknowledged, unit, stored: committed.stored };
-    const detail = `begins at ${unit.first}; stored up to ${committed.acknowledged}`;
-    return { kind: "ignored", acknowledged: committed.acknowledged, refusal: refusal("conflict", detail) };
+      return outcome({ kind: "ignored", acknowledged, refusal: refusal("replayed", "every record is stored") });
+    const committing = group(unit);
+    return () => committing.then((committed) => outcomeOf(unit, committed));
+  };
+
+  // One agent's batches stand in line in the order they came; looking it up takes a different time each time.
+  const lines = new Map<string, Promise<unknown>>();
+  const inLine = (agentName: string, bytes: Uint8Array): Promise<() => Promise<IngestOutcome>> => {
+    const prepared = (lines.get(agentName) ?? Promise.resolve()).then(() => prepare(agentName, bytes));
+    const passed = prepared.then(
+      () => undefined,
+      () => undefined,
+    );
+    lines.set(agentName, passed);
+    void passed.then(() => {
+      if (lines.get(agentName) === passed) lines.delete(agentName);
+    });
+    return prepared;
   };
 
   return async (agentName, bytes) => {
     try {
-      return await take(agentName, bytes);
+      const commit = await inLine(agentName, bytes);
+      return await commit();
     } catch (error) {
       return { kind: "failed", refusal: refusal("store-failed", causeOf(error)) };
     }
   };
+};
+
+const outcomeOf = (unit: IngestUnit, { acknowledged, isStored, stored }: IngestCommitted): IngestOutcome => {
+  if (isStored) return { kind: "stored", acknowledged, unit, stored };
+  const detail = `begins at ${unit.first}; stored up to ${acknowledged}`;
+  return { kind: "ignored", acknowledged, refusal: refusal("conflict", detail) };
 };
 
 /** The database's own words: the message around them quotes the statement with its values. */

@@ -27,6 +27,8 @@ export type EmbeddedPostgresOptions = {
   readonly folder: string;
   /** Folder with `initdb` and `postgres`; without it, the ones that came with the package. */
   readonly binFolder?: string;
+  /** How long a former server in this folder may take to stop; 20 s. */
+  readonly formerStopMs?: number;
   readonly log: (line: string) => void;
 };
 
@@ -46,7 +48,7 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   const cluster = join(folder, "cluster");
   removeHalfMadeClusters(folder);
   if (!existsSync(cluster)) await makeCluster({ folder, cluster, binFolder, user, password, log: options.log });
-  await waitForFormerServer(cluster, options.log);
+  await waitForFormerServer(cluster, options.formerStopMs ?? stopMsMax, options.log);
   const port = await freePort();
   const child = await startServer({ cluster, binFolder, user, port, log: options.log });
   return {
@@ -141,9 +143,9 @@ const makeCluster = async ({ folder, cluster, binFolder, user, password, log }: 
  * After a kill -9 the former server may still be stopping. Its process is recognised by its folder, not by its number alone:
  * in a container the numbers repeat, and a stale file must not keep us from starting.
  */
-const waitForFormerServer = async (cluster: string, log: (line: string) => void): Promise<void> => {
+const waitForFormerServer = async (cluster: string, stopMs: number, log: (line: string) => void): Promise<void> => {
   const pidFile = join(cluster, "postmaster.pid");
-  const deadline = performance.now() + stopMsMax;
+  const deadline = performance.now() + stopMs;
   let isAsked = false;
   while (existsSync(pidFile)) {
     const pid = Number(readFileSync(pidFile, "utf8").split("\n")[0]);
