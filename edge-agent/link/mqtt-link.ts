@@ -6,6 +6,7 @@ import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import type { Log, Random, Timers } from "../ports.ts";
 import { createBackoff } from "./backoff.ts";
 import { type DownName, downNames, type Link } from "./link-port.ts";
+import { createPacketGate } from "./packet-gate.ts";
 
 /** PEM texts; asked at each connect, so that a renewed certificate is used without a restart. */
 export type TlsIdentity = { readonly ca: string; readonly cert: string; readonly key: string };
@@ -71,6 +72,12 @@ export const createMqttLink = (deps: MqttLinkDeps): Link => {
     const made = mqtt.connect(deps.url, options.value);
     client = made;
     watch(made);
+    const gate = createPacketGate(mqttPacketBytesMax);
+    made.stream.on("data", (chunk: Uint8Array) => {
+      if (made !== client || gate(chunk) === "fine") return;
+      deps.onRefused("unknown", refusal("too-large", `a packet beyond ${mqttPacketBytesMax} bytes was announced`));
+      replace(made, "packet too long");
+    });
     // Every listener first asks whether it still speaks for the current client; a late one may not end its successor.
     made.on("connect", () => void subscribe(made));
     made.on("packetreceive", () => watch(made));

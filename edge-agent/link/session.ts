@@ -96,6 +96,16 @@ export const createSession = (deps: SessionDeps): Session => {
     cancels.set(name, timers.after(delayMs, run));
   };
 
+  const underWay = new Set<Promise<unknown>>();
+  const track = (work: Promise<unknown>): void => {
+    underWay.add(work);
+    // A broken promise of ours on one message must not end the process that carries the kill switch.
+    const told = work.catch((error: unknown) => {
+      log.error({ error: error instanceof Error ? error.message : "unknown error" }, "handling a message failed");
+    });
+    void told.finally(() => underWay.delete(work));
+  };
+
   const refuse = (from: string, why: Refusal): void => {
     const key = `${from}:${why.code}`;
     const count = (refused.get(key) ?? 0) + 1;
@@ -132,7 +142,7 @@ export const createSession = (deps: SessionDeps): Session => {
     const nowMs = deps.clock.nowMs();
     if (link.connected()) disconnectedMs = undefined;
     else disconnectedMs ??= nowMs;
-    if (disconnectedMs !== undefined && nowMs - disconnectedMs >= times.httpsAfterMs) void askHttps();
+    if (disconnectedMs !== undefined && nowMs - disconnectedMs >= times.httpsAfterMs) track(askHttps());
     const isKilled = kill.killed() !== undefined;
     if (isKilled !== wasKilled) changed();
     wasKilled = isKilled;
@@ -323,8 +333,8 @@ export const createSession = (deps: SessionDeps): Session => {
     start: () => {
       link.on("head", (bytes) => void takeHead("topic", bytes));
       for (const name of ["killOrg", "killSite", "killAgent"] as const)
-        link.on(name, (bytes) => void takeKill("topic", bytes));
-      link.on("syncResponse", (bytes) => void takeSync(bytes));
+        link.on(name, (bytes) => track(takeKill("topic", bytes)));
+      link.on("syncResponse", (bytes) => track(takeSync(bytes)));
       link.on("acknowledgement", takeAcknowledgement);
       link.onConnected(() => {
         disconnectedMs = undefined;
@@ -340,6 +350,8 @@ export const createSession = (deps: SessionDeps): Session => {
       isStopped = true;
       for (const cancel of cancels.values()) cancel();
       await link.stop();
+      // What is half written is finished, so that whoever stops us may close the disk.
+      await Promise.allSettled(underWay);
       await reaching;
     },
     changed,

@@ -124,7 +124,8 @@ export const createKillSwitch = (deps: KillDeps): KillSwitch => {
       );
       changed();
     }
-    const stored = await store();
+    // A repeated state costs no write, but is only acknowledged when the first one is down.
+    const stored = isNew || !(await storing).ok ? await store() : ok(undefined);
     return stored.ok ? ok({ isNew }) : stored;
   };
 
