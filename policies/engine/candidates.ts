@@ -1,15 +1,16 @@
-import { type ActionName, actionNames, actions } from "@reflex/protocol/action";
+import { type ActionName, actionNames } from "@reflex/protocol/action";
 import type { Detection } from "@reflex/protocol/detection";
-import { type Entity, entityKey } from "@reflex/protocol/entity";
+import type { Entity } from "@reflex/protocol/entity";
 import type { AssetFacts } from "@reflex/protocol/token";
 import type { CompiledPolicies } from "./compile.ts";
-import { assetFor, type FieldFacts, setTargetFacts } from "./field-facts.ts";
+import { assetOfEntity, type FieldFacts, setTargetFacts } from "./field-facts.ts";
 
 /** One granted (action, target) before it is judged. */
 export type Draft = {
   readonly action: ActionName;
   readonly target: Entity;
-  readonly key: string;
+  /** Where the detection first names the target; equal for equal targets. */
+  readonly thing: number;
   readonly asset: AssetFacts | undefined;
   /** Every part the same thing plays in the detection, observer excepted: a guard on any of them counts. */
   readonly appearances: readonly Entity[];
@@ -27,53 +28,50 @@ export const draftCandidates = (
   assets: readonly AssetFacts[],
 ): Draft[] => {
   const drafts: Draft[] = [];
-  for (const entity of detection.entities) {
+  const { entities } = detection;
+  const { matcher, policies, used } = compiled;
+  for (let at = 0; at < entities.length; at += 1) {
+    const entity = entities[at] as Entity;
     if (entity.role === "observer") continue;
-    const key = entityKey(entity);
-    const asset = assetFor(assets, key);
-    setTargetFacts(facts, compiled.used, entity, asset);
-    const count = compiled.matcher.permits(facts, entity);
+    const asset = assetOfEntity(assets, entity, at);
+    setTargetFacts(facts, used, entity, asset);
+    const count = matcher.permits(facts, entity);
+    if (count === 0) continue;
+    const thing = firstNaming(entities, entity);
     for (let index = 0; index < count; index += 1) {
-      const position = compiled.matcher.found[index] ?? -1;
-      const policy = compiled.policies[position]?.policy;
+      const position = matcher.found[index] ?? -1;
+      const policy = policies[position]?.policy;
       if (policy === undefined || policy.kind !== "permit") continue;
-      const { action } = policy.do;
-      // A permit for what the action cannot be done to grants nothing (`isolate_host` on an address).
-      if (!(actions[action].targets as readonly string[]).includes(entity.type)) continue;
-      let draft = drafts.find((other) => other.action === action && other.key === key);
-      if (draft === undefined) {
-        draft = {
-          action,
-          target: entity,
-          key,
-          asset,
-          appearances: appearancesOf(detection, entity),
-          permits: [],
-          enforced: false,
-        };
-        drafts.push(draft);
-      }
+      const draft = draftFor(drafts, policy.do.action, entity, thing, asset, entities);
       draft.permits.push(position);
       if (!policy.shadow) draft.enforced = true;
     }
   }
   for (const draft of drafts)
     if (draft.appearances.length > 1) draft.permits = [...new Set(draft.permits)].sort((a, b) => a - b);
-  return drafts.length > 1 ? drafts.sort(byTargetThenAction(detection)) : drafts;
+  return drafts.length > 1 ? drafts.sort(byTargetThenAction) : drafts;
 };
+
+const draftFor = (
+  drafts: Draft[],
+  action: ActionName,
+  target: Entity,
+  thing: number,
+  asset: AssetFacts | undefined,
+  entities: readonly Entity[],
+): Draft => {
+  for (const draft of drafts) if (draft.thing === thing && draft.action === action) return draft;
+  const appearances = entities.filter((other) => other.role !== "observer" && isSameThing(other, target));
+  const draft: Draft = { action, target, thing, asset, appearances, permits: [], enforced: false };
+  drafts.push(draft);
+  return draft;
+};
+
+const firstNaming = (entities: readonly Entity[], entity: Entity): number =>
+  entities.findIndex((other) => other.role !== "observer" && isSameThing(other, entity));
+
+const isSameThing = (a: Entity, b: Entity): boolean => a.type === b.type && a.value === b.value;
 
 /** In the order of the detection's entities, then of the catalogue: nothing depends on the order of files. */
-const byTargetThenAction = (detection: Detection): ((a: Draft, b: Draft) => number) => {
-  const rank = new Map<string, number>();
-  for (const [index, entity] of detection.entities.entries()) {
-    const key = entityKey(entity);
-    if (entity.role !== "observer" && !rank.has(key)) rank.set(key, index);
-  }
-  const rankOf = (draft: Draft): number => rank.get(draft.key) ?? 0;
-  return (a, b) => rankOf(a) - rankOf(b) || actionNames.indexOf(a.action) - actionNames.indexOf(b.action);
-};
-
-const appearancesOf = (detection: Detection, entity: Entity): Entity[] =>
-  detection.entities.filter(
-    (other) => other.role !== "observer" && other.type === entity.type && other.value === entity.value,
-  );
+const byTargetThenAction = (a: Draft, b: Draft): number =>
+  a.thing - b.thing || actionNames.indexOf(a.action) - actionNames.indexOf(b.action);

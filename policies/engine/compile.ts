@@ -1,5 +1,6 @@
-import type { ActionName } from "@reflex/protocol/action";
+import { type ActionName, actions } from "@reflex/protocol/action";
 import type { Bundle, BundleSettings, Route } from "@reflex/protocol/bundle";
+import type { PolicyReference } from "@reflex/protocol/decision";
 import type { Policy } from "@reflex/protocol/policy";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
@@ -20,6 +21,10 @@ export type CompiledPolicy = {
   readonly unless: readonly (readonly CheckedCondition[])[];
   /** A permit whose conditions on its own action can never hold. */
   readonly never: boolean;
+  /** Fields (by position) whose being unknown a guard tells. */
+  readonly asks: readonly number[];
+  /** How decisions name the policy, kept by references.ts. */
+  readonly told: PolicyReference[];
   /** `$lists` the policy names, and on which fields. */
   readonly lists: readonly ListUse[];
 };
@@ -109,9 +114,10 @@ const compilePolicy = (policy: Policy, bundleLists: Lists, used: Uint8Array): Re
           whole: needsWholeList(condition.index, condition.op),
         });
   }
+  const asks = match.value.filter(({ op }) => op !== "present").map(({ index }) => index);
   return ok(
     policy.kind === "guard"
-      ? { policy, match: match.value, unless, never: false, lists }
+      ? { policy, match: match.value, unless, never: false, asks, told: [], lists }
       : settleAction(policy, match.value, unless, lists),
   );
 };
@@ -146,9 +152,16 @@ const settleAction = (
     lists,
     never:
       match.some((condition) => settled(condition) && condition.test(facts) !== yes) ||
-      blocks.some((block) => block.length === 0),
+      blocks.some((block) => block.length === 0) ||
+      !canTarget(policy),
+    asks: [],
+    told: [],
   };
 };
+
+/** A permit for what the action cannot be done to grants nothing (`isolate_host` on an address). */
+const canTarget = ({ do: { action, target } }: Policy & { kind: "permit" }): boolean =>
+  (actions[action].targets as readonly string[]).includes(target.slice(target.indexOf(".") + 1));
 
 const routeFinder = (routing: readonly Route[]): CompiledBundle["routeFor"] => {
   const byAction = new Map<string, Route[]>();

@@ -71,11 +71,11 @@ export const decide = (input: DecideInput): DecideResult => {
   const limitsRead: Record<string, number> = {};
   const limits = recordingReader(input.limits, limitsRead);
   const tally = createLimitTally();
-  const policies = new Set<number>();
+  const policies: number[] = [];
   const neverTouch: number[] = [];
   const candidates: Candidate[] = [];
   let exception: Exception | undefined;
-  for (const draft of drafts) for (const position of draft.permits) policies.add(position);
+  for (const draft of drafts) for (const position of draft.permits) policies.push(position);
 
   for (const draft of judged) {
     const connector = compiled.routeFor(draft.action, site)?.connector;
@@ -86,7 +86,7 @@ export const decide = (input: DecideInput): DecideResult => {
     // What cannot happen whatever the guards say takes nothing from a limit.
     const counted = draft.enforced && !unresolved && untouchable?.kind !== "hit";
     const judgement = judgeCandidate(compiled, facts, draft, subject, counted ? tally : createLimitTally(), limits);
-    for (const position of judgement.positions) policies.add(position);
+    for (const position of judgement.positions) policies.push(position);
     const [verdict, code] = candidateVerdict(
       {
         enforced: draft.enforced,
@@ -126,18 +126,19 @@ export const decide = (input: DecideInput): DecideResult => {
     decision_id: input.decisionId,
     event_id: detection.event_id,
     verdict,
-    ...(code !== undefined && { code }),
-    ...(decisive === undefined ? { exception: "unmatched" as const } : exception !== undefined && { exception }),
     score: scored.score,
     confidence: scored.confidence,
     factors: scored.factors,
     candidates,
     justification: justify(told, decisive),
     undo: explainUndo(told),
-    ...(reviewMs !== undefined && { next_review_at: new Date(reviewMs).toISOString() }),
   };
+  if (code !== undefined) decision.code = code;
+  if (decisive === undefined) decision.exception = "unmatched";
+  else if (exception !== undefined) decision.exception = exception;
+  if (reviewMs !== undefined) decision.next_review_at = new Date(reviewMs).toISOString();
   const matched = {
-    policies: [...policies].sort((a, b) => a - b),
+    policies: ascending(policies),
     neverTouch,
     actions: judged.map(({ action }) => action),
     cells: scored.cells,
@@ -145,6 +146,15 @@ export const decide = (input: DecideInput): DecideResult => {
     facts,
   };
   return { decision, limitsRead, matched };
+};
+
+/** Sorted, each once. */
+const ascending = (positions: number[]): number[] => {
+  positions.sort((a, b) => a - b);
+  let kept = 0;
+  for (const position of positions) if (kept === 0 || positions[kept - 1] !== position) positions[kept++] = position;
+  positions.length = kept;
+  return positions;
 };
 
 /** Never "all of them": two machines under one name, or a target that cannot be read, is not one thing. */
@@ -168,9 +178,9 @@ const ttlOf = (compiled: CompiledBundle, draft: Draft, ttlMaxSeconds: number | u
 const permitReferences = (compiled: CompiledBundle, draft: Draft): PolicyReference[] => {
   const references: PolicyReference[] = [];
   for (const position of draft.permits) {
-    const policy = compiled.policies[position]?.policy;
-    if (policy === undefined) continue;
-    references.push(referenceTo(policy, "allow", policy.shadow ? "shadow" : undefined, undefined));
+    const entry = compiled.policies[position];
+    if (entry !== undefined)
+      references.push(referenceTo(entry, "allow", entry.policy.shadow ? "shadow" : undefined, undefined));
   }
   return references;
 };

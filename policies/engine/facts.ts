@@ -11,39 +11,44 @@ import { foldName, type Inventory } from "./inventory.ts";
  * Gathered before deciding and stored in the token, so that a replay needs no inventory.
  */
 export const gatherAssets = (compiled: Pick<CompiledBundle, "inventory">, detection: Detection): AssetFacts[] => {
+  const { inventory } = compiled;
   const found: AssetFacts[] = [];
-  for (const entity of detection.entities) gather(compiled.inventory, found, entity);
-  gatherHost(compiled.inventory, found, detection.src_host);
-  gatherHost(compiled.inventory, found, detection.dst_host);
+  for (const entity of detection.entities) gather(inventory, found, entity.type, entity.value);
+  gatherHost(inventory, found, detection.entities, detection.src_host);
+  gatherHost(inventory, found, detection.entities, detection.dst_host);
   return found;
 };
 
-const gatherHost = (inventory: Inventory, found: AssetFacts[], value: string | undefined): void => {
+const gatherHost = (
+  inventory: Inventory,
+  found: AssetFacts[],
+  entities: readonly Entity[],
+  value: string | undefined,
+): void => {
   if (value === undefined) return;
   // As a rule it is one of the entities, and need not be read again to be known.
-  if (isFound(found, `address|${value}`) || isFound(found, `host|${value}`)) return;
-  gather(inventory, found, { type: parseAddress(value) === undefined ? "host" : "address", value });
+  for (const { type, value: other } of entities) if ((type === "address" || type === "host") && other === value) return;
+  gather(inventory, found, parseAddress(value) === undefined ? "host" : "address", value);
 };
 
-const gather = (inventory: Inventory, found: AssetFacts[], entity: Entity): void => {
-  const key = entityKey(entity);
-  if (isFound(found, key)) return;
-  let facts = inventory.remembered.get(key);
+const gather = (inventory: Inventory, found: AssetFacts[], type: Entity["type"], value: string): void => {
+  const remembered = inventory.remembered[type];
+  let facts = remembered.get(value);
   if (facts === undefined) {
-    facts = assetFacts(inventory, entity, key);
-    if (inventory.remembered.size >= rememberedMax) inventory.remembered.clear();
-    inventory.remembered.set(key, facts);
+    const entity = { type, value };
+    facts = assetFacts(inventory, entity, entityKey(entity));
+    // What is not ours seldom comes again, so only what the inventory knows is worth remembering.
+    if (facts.matches > 0) {
+      if (remembered.size >= rememberedMax) remembered.clear();
+      remembered.set(value, facts);
+    }
   }
+  for (const other of found) if (other === facts || (facts.matches === 0 && other.entity === facts.entity)) return;
   found.push(facts);
 };
 
-const isFound = (found: readonly AssetFacts[], key: string): boolean => {
-  for (const facts of found) if (facts.entity === key) return true;
-  return false;
-};
-
 /** The same few machines are in most detections; a few MB at most. */
-const rememberedMax = 10_000;
+const rememberedMax = 5_000;
 
 const assetFacts = (inventory: Inventory, entity: Entity, key: string): AssetFacts => {
   switch (entity.type) {

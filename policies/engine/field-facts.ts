@@ -129,14 +129,28 @@ export const setTargetFacts = (
 export const exactly = (asset: AssetFacts | undefined): AssetFacts | undefined =>
   asset !== undefined && asset.matches === 1 ? asset : undefined;
 
-export const assetFor = (assets: readonly AssetFacts[], key: string): AssetFacts | undefined => {
-  for (const asset of assets) if (asset.entity === key) return asset;
+/** Facts about an entity. `guess` is where they stand if facts were gathered in the order of the entities. */
+export const assetOfEntity = (
+  assets: readonly AssetFacts[],
+  entity: Pick<Entity, "type" | "value">,
+  guess = 0,
+): AssetFacts | undefined => {
+  const { type, value } = entity;
+  const guessed = assets[guess];
+  if (guessed !== undefined && isAbout(guessed, type, value)) return guessed;
+  for (const asset of assets) if (isAbout(asset, type, value)) return asset;
   return undefined;
 };
 
+/** `asset.entity === entityKey(entity)`, without building the key. */
+const isAbout = ({ entity }: AssetFacts, type: Entity["type"], value: string): boolean =>
+  entity.length === type.length + 1 + value.length && entity.endsWith(value) && entity.startsWith(type);
+
 /** `src_host` and `dst_host` are an address or a host name; anything else has no inventory facts. */
 const assetOf = (assets: readonly AssetFacts[], value: string | undefined): AssetFacts | undefined =>
-  value === undefined ? undefined : (assetFor(assets, `address|${value}`) ?? assetFor(assets, `host|${value}`));
+  value === undefined
+    ? undefined
+    : (assetOfEntity(assets, { type: "address", value }) ?? assetOfEntity(assets, { type: "host", value }));
 
 const addressOf = (value: string | undefined): AddressRange | undefined =>
   value === undefined ? undefined : parseAddress(value);

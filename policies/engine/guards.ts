@@ -1,6 +1,7 @@
 import type { PolicyReference } from "@reflex/protocol/decision";
 import type { Approval } from "@reflex/protocol/policy";
 import type { RefusalCode } from "@reflex/protocol/refusal";
+import { fieldNames } from "../language/fields.ts";
 import type { Draft } from "./candidates.ts";
 import type { CompiledPolicies, CompiledPolicy } from "./compile.ts";
 import { type FieldFacts, fieldIndex, setTargetFacts } from "./field-facts.ts";
@@ -51,7 +52,7 @@ export const judgeCandidate = (
     const guard = entry.policy;
     const doubt = unknownFields(entry, facts);
     if (guard.shadow) {
-      references.push(referenceTo(guard, guard.then, "shadow", doubt));
+      references.push(referenceTo(entry, guard.then, "shadow", doubt));
       continue;
     }
     if (guard.ttl_max_seconds !== undefined)
@@ -62,7 +63,7 @@ export const judgeCandidate = (
     const code = fires ? codeOf(guard.then, finding?.state) : undefined;
     references.push(
       referenceTo(
-        guard,
+        entry,
         fires ? guard.then : "restrict",
         code,
         finding === undefined ? doubt : doubt === undefined ? finding.detail : `${finding.detail}; ${doubt}`,
@@ -132,10 +133,10 @@ const codeOrder: readonly RefusalCode[] = ["forbidden", "approval-required", "li
 const strictestCode = (a: RefusalCode | undefined, b: RefusalCode): RefusalCode =>
   a !== undefined && codeOrder.indexOf(a) <= codeOrder.indexOf(b) ? a : b;
 
-const unknownFields = (entry: CompiledPolicy, facts: FieldFacts): string | undefined => {
+const unknownFields = ({ asks }: CompiledPolicy, facts: FieldFacts): string | undefined => {
   let text: string | undefined;
-  for (const { op, index, field } of entry.match)
-    if (op !== "present" && facts[index] === undefined)
-      text = text === undefined ? `unknown: ${field}` : `${text}, ${field}`;
+  for (const field of asks)
+    if (facts[field] === undefined)
+      text = text === undefined ? `unknown: ${fieldNames[field]}` : `${text}, ${fieldNames[field]}`;
   return text;
 };

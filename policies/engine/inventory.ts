@@ -1,4 +1,5 @@
 import type { Bundle, InventoryAsset, InventorySubnet, InventoryUser } from "@reflex/protocol/bundle";
+import { type EntityType, entityTypes } from "@reflex/protocol/entity";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { AssetFacts } from "@reflex/protocol/token";
 import { type AddressRange, addressKey, parseAddress, parseNetwork } from "./address.ts";
@@ -13,8 +14,8 @@ export type Inventory = {
   readonly subnetOf: (range: AddressRange) => InventorySubnet | undefined;
   /** How many assets have the class: the population of percent limits per asset class. */
   readonly classMembers: (assetClass: string) => number;
-  /** Facts told before, by entity key: they depend on nothing but this inventory. */
-  readonly remembered: Map<string, AssetFacts>;
+  /** Facts told before, by type and value: they depend on nothing but this inventory. */
+  readonly remembered: Readonly<Record<EntityType, Map<string, AssetFacts>>>;
 };
 
 /** Fails on an address or network that cannot be read: a typing error must not make a subnet silently unknown. */
@@ -51,7 +52,9 @@ export const createInventory = (inventory: Bundle["inventory"]): Result<Inventor
       return longest === undefined ? undefined : inventory.subnets[longest];
     },
     classMembers: (assetClass) => members.get(assetClass) ?? 0,
-    remembered: new Map(),
+    remembered: Object.fromEntries(
+      entityTypes.map((type) => [type, new Map<string, AssetFacts>()]),
+    ) as Inventory["remembered"],
   });
 };
 

@@ -1,6 +1,7 @@
 import type { PolicyReference } from "@reflex/protocol/decision";
 import type { Policy } from "@reflex/protocol/policy";
 import type { RefusalCode } from "@reflex/protocol/refusal";
+import type { CompiledPolicy } from "./compile.ts";
 
 type Effect = PolicyReference["effect"];
 
@@ -9,26 +10,22 @@ type Effect = PolicyReference["effect"];
  * a decision under many policies is mostly such references.
  */
 export const referenceTo = (
-  policy: Policy,
+  entry: CompiledPolicy,
   effect: Effect,
   code: RefusalCode | undefined,
   detail: string | undefined,
 ): PolicyReference => {
+  const { policy } = entry;
   if (detail !== undefined && detail !== "") return withDetail(policy, effect, code, detail);
-  let told = referencesByPolicy.get(policy);
-  if (told === undefined) {
-    told = [];
-    referencesByPolicy.set(policy, told);
-  }
   // An effect and a code make a handful of references per policy, so a list is searched faster than a map.
-  for (const known of told) if (known.effect === effect && known.code === code) return known;
+  for (const known of entry.told) if (known.effect === effect && known.code === code) return known;
   const reference: PolicyReference = Object.freeze({
     id: policy.id,
     layer: policy.layer,
     effect,
     ...(code !== undefined && { code }),
   });
-  told.push(reference);
+  entry.told.push(reference);
   textByReference.set(reference, JSON.stringify(reference));
   return reference;
 };
@@ -36,7 +33,6 @@ export const referenceTo = (
 export const referenceText = (reference: PolicyReference): string =>
   textByReference.get(reference) ?? JSON.stringify(reference);
 
-const referencesByPolicy = new WeakMap<Policy, PolicyReference[]>();
 const textByReference = new WeakMap<PolicyReference, string>();
 
 const withDetail = (policy: Policy, effect: Effect, code: RefusalCode | undefined, detail: string): PolicyReference => {

@@ -96,7 +96,7 @@ export const scoreDetection = (
   const { confidence, cells } = calibrate(weights, site, detection, asset?.class);
   const { history, prior } = context;
   const exposure = widestExposure(context.assets);
-  const domains = new Set([...context.agreement, detection.source.domain]).size;
+  const domains = new Set(context.agreement).add(detection.source.domain).size;
   const factors: Factor[] = [
     factor(
       "confidence",
@@ -144,12 +144,14 @@ export const scoreDetection = (
 
 const factor = (name: string, value: string, logOdds: number): Factor => ({
   name,
-  value: value.slice(0, 256),
+  value: value.length > 256 ? value.slice(0, 256) : value,
   log_odds: round6(logOdds),
 });
 
-const shown = (asset: AssetFacts): string =>
-  [asset.name, asset.class, asset.criticality].filter((part) => part !== undefined).join(", ");
+const shown = ({ name, class: assetClass, criticality }: AssetFacts): string => {
+  const named = assetClass === undefined ? `${name}` : `${name}, ${assetClass}`;
+  return criticality === undefined ? named : `${named}, ${criticality}`;
+};
 
 const widestExposure = (assets: readonly AssetFacts[]): AssetFacts["exposure"] => {
   let widest: AssetFacts["exposure"];

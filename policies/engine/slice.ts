@@ -1,13 +1,12 @@
 import type { Route } from "@reflex/protocol/bundle";
 import type { Detection } from "@reflex/protocol/detection";
-import { entityKey } from "@reflex/protocol/entity";
 import type { AssetFacts, Slice } from "@reflex/protocol/token";
 import { fieldNames, fields } from "../language/fields.ts";
 import { type AddressRange, parseNetwork } from "./address.ts";
 import { type CidrIndex, createCidrIndex } from "./cidr-index.ts";
 import type { CompiledBundle, ListUse } from "./compile.ts";
 import type { Matched } from "./decide.ts";
-import { assetFor, type Fact, type FieldFacts, setTargetFacts } from "./field-facts.ts";
+import { assetOfEntity, type Fact, type FieldFacts, setTargetFacts } from "./field-facts.ts";
 
 /** The slice and the bytes it is written as; policies are serialised once per bundle, not once per decision. */
 export type CutSlice = { readonly value: Slice; readonly json: string };
@@ -120,7 +119,7 @@ const factsInPlay = (
 ): FieldFacts[] =>
   detection.entities.map((entity) => {
     const facts = [...detectionFacts];
-    setTargetFacts(facts, compiled.used, entity, assetFor(assets, entityKey(entity)));
+    setTargetFacts(facts, compiled.used, entity, assetOfEntity(assets, entity));
     return facts;
   });
 

@@ -71,7 +71,7 @@ export const contradictedDrafts = (drafts: readonly Draft[]): ReadonlySet<Draft>
   for (const draft of drafts) {
     const excludes: readonly string[] = actions[draft.action].excludes;
     if (excludes.length === 0 || !draft.enforced) continue;
-    if (drafts.some((other) => other.enforced && other.key === draft.key && excludes.includes(other.action)))
+    if (drafts.some((other) => other.enforced && other.thing === draft.thing && excludes.includes(other.action)))
       contradicted.add(draft);
   }
   return contradicted;
