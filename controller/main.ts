@@ -1,5 +1,9 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { startController } from "./controller.ts";
+import { makeSigningKey, readSigningKey } from "./release/signing-key.ts";
 import { readSettings } from "./settings.ts";
 
 /**
@@ -9,6 +13,10 @@ import { readSettings } from "./settings.ts";
 const run = async (): Promise<void> => {
   if (process.argv[2] === "broker") {
     await import("./broker/main.ts");
+    return;
+  }
+  if (process.argv[2] === "setup") {
+    setup(process.argv.slice(3));
     return;
   }
   const settings = readSettings(process.argv.slice(2), process.env);
@@ -37,6 +45,20 @@ const run = async (): Promise<void> => {
   const { ready } = await starting;
   process.stdout.write(`${JSON.stringify(ready)}\n`);
   log.info(ready, "ready");
+};
+
+/** Makes the keys the controller itself holds; root signs the trust document that names their public halves, elsewhere. */
+const setup = (args: readonly string[]): void => {
+  const { values } = parseArgs({ args: [...args], options: { data: { type: "string" } } });
+  if (values.data === undefined) throw new Error("setup --data DIR");
+  mkdirSync(values.data, { recursive: true, mode: 0o711 });
+  const made = (["head", "weights"] as const).map((role) => {
+    const file = join(values.data ?? "", `${role}.key`);
+    makeSigningKey(file, role, `${role}-1`);
+    const { keyid, public: publicKey } = readSigningKey(file, role);
+    return [role, { keyid, public: publicKey, file }];
+  });
+  process.stdout.write(`${JSON.stringify({ kind: "setup", ...Object.fromEntries(made) })}\n`);
 };
 
 run().catch((error: unknown) => {

@@ -114,7 +114,7 @@ export const createIngest = (deps: IngestDeps): Ingest => {
       await deps.store.quarantine({ agent: agentName, refusal: found, sha256: deps.sha256Hex(bytes), content: bytes });
       return outcome({ kind: "quarantined", refusal: found });
     };
-    const agent = await agentInTurn(agentName);
+    const agent = await deps.store.agent(agentName);
     if (agent === undefined || agent.revoked) return quarantine(refusal("unauthorised", "no such agent is enrolled"));
     const opened = openBatch(deps, agent, bytes);
     if (!opened.ok) return quarantine(opened.error);

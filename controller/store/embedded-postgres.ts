@@ -7,6 +7,8 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -14,7 +16,7 @@ import {
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { dirname, join, resolve } from "node:path";
-import { findReachable, findServerUser, type ServerUser } from "./server-user.ts";
+import { findServerUser, isReachable, reachablePrograms, type ServerUser } from "./server-user.ts";
 
 /**
  * A real PostgreSQL inside the data folder, for installations without one of their own. It listens on loopback only, with a
@@ -42,8 +44,7 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   const user = findServerUser();
   mkdirSync(folder, { recursive: true, mode: 0o711 });
   if (user.switched) chmodSync(folder, 0o711);
-  const binFolder = findReachable(resolve(options.binFolder ?? packagedBinFolder()), user, "PostgreSQL's programs");
-  findReachable(folder, user, "the data folder");
+  const binFolder = reachablePrograms(resolve(options.binFolder ?? packagedBinFolder()), user, options.log);
   const password = readOrMakePassword(join(folder, "password"));
   const cluster = join(folder, "cluster");
   removeHalfMadeClusters(folder);
@@ -108,10 +109,11 @@ const makeCluster = async ({ folder, cluster, binFolder, user, password, log }: 
     chownSync(passwordFile, user.uid, user.gid);
   }
   const args = [
-    `--pgdata=${making}`,
+    `--pgdata=${pathFor(making, user)}`,
     "--username=reflex",
     "--auth=scram-sha-256",
-    `--pwfile=${passwordFile}`,
+    // Seen from its working folder, which may be all that its user can reach.
+    `--pwfile=../${halfMadePrefix}password`,
     "--encoding=UTF8",
     "--locale=C",
   ];
@@ -165,20 +167,27 @@ const waitForFormerServer = async (cluster: string, stopMs: number, log: (line: 
   }
 };
 
+/** A server's working folder is its cluster, whatever its command line says. */
 const isServerOf = (pid: number, cluster: string): boolean => {
   try {
     process.kill(pid, 0);
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false;
   }
-  const commandLine = `/proc/${pid}/cmdline`;
-  if (!existsSync("/proc/self/cmdline")) return true;
+  if (process.platform !== "linux") return true;
   try {
-    return readFileSync(commandLine, "utf8").split("\0").includes(cluster);
+    return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(cluster);
   } catch {
     return false;
   }
 };
+
+/**
+ * The folder as the server can open it. One below a folder closed to its user (`/root`) is handed over as the working
+ * folder it is started in, which needs no way through the folders above.
+ */
+const pathFor = (folder: string, user: ServerUser): string =>
+  process.platform === "linux" && !isReachable(folder, user) ? "/proc/self/cwd" : folder;
 
 const freePort = (): Promise<number> =>
   new Promise((done, fail) => {
@@ -217,7 +226,7 @@ const startServer = ({ cluster, binFolder, user, port, log }: Starting): Promise
   const server = [
     program(binFolder, "postgres"),
     "-D",
-    cluster,
+    pathFor(cluster, user),
     "-p",
     String(port),
     ...settings.flatMap((setting) => ["-c", setting]),

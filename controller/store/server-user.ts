@@ -1,5 +1,6 @@
-import { readFileSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { createHash } from "node:crypto";
+import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 /** PostgreSQL refuses to run as root, so root starts it as another user of the machine; everybody else as themselves. */
 export type ServerUser = {
@@ -27,18 +28,37 @@ export const findServerUser = (): ServerUser => {
   );
 };
 
-/** The folder itself, if the user can get to it; else an error that names the folder in the way. */
-export const findReachable = (folder: string, user: ServerUser, what: string): string => {
-  if (!user.switched) return folder;
+/** Can the user pass through every folder on the way? */
+export const isReachable = (folder: string, user: ServerUser): boolean => {
+  if (!user.switched) return true;
   for (let at = folder; ; at = dirname(at)) {
     const { mode, uid, gid } = statSync(at);
     const isSearchable =
       (uid === user.uid && (mode & 0o100) !== 0) || (gid === user.gid && (mode & 0o010) !== 0) || (mode & 0o001) !== 0;
-    if (!isSearchable)
-      throw new Error(
-        `${what} (${folder}) cannot be reached by the user ${user.name}, as whom PostgreSQL runs: ${at} is closed to it. ` +
-          `Allow passage (chmod o+x ${at}), choose another folder with --data, run as a user other than root, or set DATABASE_URL`,
-      );
-    if (at === dirname(at)) return folder;
+    if (!isSearchable) return false;
+    if (at === dirname(at)) return true;
   }
+};
+
+/** Root's alone, so that nobody can put a program of theirs where the server is started from. */
+const sharedFolder = "/var/lib/reflex";
+
+/**
+ * A checkout below /root is closed to every other user, and its programs with it. They are copied, once per version, to
+ * where the user can run them.
+ */
+export const reachablePrograms = (binFolder: string, user: ServerUser, log: (line: string) => void): string => {
+  if (isReachable(binFolder, user)) return binFolder;
+  const { mtimeMs, size } = statSync(join(binFolder, "postgres"));
+  const name = createHash("sha256").update(`${binFolder} ${mtimeMs} ${size}`).digest("hex").slice(0, 16);
+  const copy = join(sharedFolder, `postgresql-${name}`);
+  if (!existsSync(copy)) {
+    log(`${binFolder} is closed to the user ${user.name}; copying PostgreSQL's programs to ${copy}`);
+    mkdirSync(sharedFolder, { recursive: true, mode: 0o755 });
+    const making = mkdtempSync(`${copy}-`);
+    cpSync(dirname(binFolder), making, { recursive: true, verbatimSymlinks: true });
+    chmodSync(making, 0o755);
+    renameSync(making, copy);
+  }
+  return join(copy, "bin");
 };
