@@ -76,8 +76,7 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
   const marks = createMarks(openMarks(join(dataDir, "marks")));
 
   const enrolDeps = { controllerUrl: config.controller.url, slots, keys: nodeIdentityKeys, http, crypto };
-  const { identity: first, trustEnvelope } = await identityOf(config, enrolDeps);
-  let identity = first;
+  let identity = await identityOf(config, enrolDeps);
 
   const connectors = new Map<string, Connector>();
   const opened = config.connectors.map((one) => createConnector(one, { dataDir, clock: wall }));
@@ -122,10 +121,9 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
     host: hostFacts.now,
     homeNets: config.home_nets ?? [],
   });
-  if (trustEnvelope !== undefined) {
-    const pinned = await assembled.trust.pin(trustEnvelope);
-    if (!pinned.ok) fail("the controller's trust document", pinned.error);
-  }
+  // At every start: a crash between enrolling and pinning must not strand the agent. Pinning the same again changes nothing.
+  const pinned = await assembled.trust.pin(crypto.utf8(identity.trust));
+  if (!pinned.ok) fail("the controller's trust document", pinned.error);
   const started = await assembled.start();
   if (!started.ok) fail("the agent cannot start", started.error);
   const renewal = keepRenewed(
@@ -176,13 +174,10 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
 };
 
 /** Who this agent is: from its own file, or by enrolling once with the join token. */
-const identityOf = async (
-  config: AgentConfig,
-  deps: Parameters<typeof enrolAgent>[0],
-): Promise<{ readonly identity: AgentIdentity; readonly trustEnvelope?: Uint8Array }> => {
+const identityOf = async (config: AgentConfig, deps: Parameters<typeof enrolAgent>[0]): Promise<AgentIdentity> => {
   const known = await loadIdentity(deps);
   if (!known.ok) return fail("the agent's identity", known.error);
-  if (known.value !== undefined) return { identity: known.value };
+  if (known.value !== undefined) return known.value;
   const tokenFile = config.controller.join_token_file;
   if (tokenFile === undefined || !existsSync(tokenFile)) {
     throw new Error(
@@ -196,7 +191,7 @@ const identityOf = async (
     { kind: "pem", pem: ca },
     config.agent,
   );
-  return enrolled.ok ? enrolled.value : fail("enrolment", enrolled.error);
+  return enrolled.ok ? enrolled.value.identity : fail("enrolment", enrolled.error);
 };
 
 type ListenDeps = {
