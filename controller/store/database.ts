@@ -45,21 +45,3 @@ export const openDatabase = (url: string, connectionsMax = 8): Database => {
     close: () => sql.end({ timeout: 5 }),
   };
 };
-
-/** What PostgreSQL says about a failed statement, as far as we act on it. */
-export type DatabaseFailure = "bad-data" | "unavailable" | "other";
-
-export const failureOf = (error: unknown): DatabaseFailure => {
-  const code = sqlStateOf(error);
-  if (code === undefined) return "other";
-  // Class 22: data exception; 23: integrity. Sending the same rows again fails again.
-  if (/^2[23]/.test(code)) return "bad-data";
-  if (/^(?:08|57P|53|CONNECTION|CONNECT_|ECONN|EPIPE)/.test(code)) return "unavailable";
-  return "other";
-};
-
-const sqlStateOf = (error: unknown): string | undefined => {
-  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth += 1)
-    if ("code" in at && typeof at.code === "string") return at.code;
-  return undefined;
-};
