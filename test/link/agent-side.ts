@@ -169,7 +169,7 @@ export const startAgentSide = async (
       await session.stop();
       await journal.close();
     },
-    remove: () => rm(folder, { recursive: true, force: true }),
+    remove: () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }),
   };
 };
 

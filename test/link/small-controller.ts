@@ -165,7 +165,7 @@ export const startSmallController = async () => {
       await stopMqtt();
       https.closeAllConnections();
       await new Promise((resolve) => https.close(resolve));
-      await rm(dir, { recursive: true, force: true });
+      await rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
     },
   };
 };
