@@ -18,7 +18,8 @@ export const createVectorPool = (rows: number): VectorPool => {
   const words = Math.max(1, Math.ceil(rows / 32));
   const summaryWords = Math.ceil(words / 32);
   const stride = words + summaryWords;
-  let data = new Int32Array(stride * 64);
+  // Room for what a set of this size usually needs: growing copies megabytes.
+  let data = new Int32Array(stride * Math.max(64, Math.min(8_192, rows)));
   let size = 0;
   return {
     words,
@@ -38,7 +39,7 @@ export const createVectorPool = (rows: number): VectorPool => {
       return offset;
     },
     size: () => size,
-    finish: () => data.slice(0, size * stride),
+    finish: () => data.subarray(0, size * stride),
   };
 };
 

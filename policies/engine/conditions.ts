@@ -103,16 +103,23 @@ const tests: Readonly<Record<(typeof fields)[FieldName]["type"], MakeTest>> = {
 
   word: (_field, index, op, values) => {
     if (!values.every(isText)) return "takes text";
-    const listed = new Set<unknown>(values);
     const wanted = op === "in";
     const [only] = values;
     if (values.length === 1)
       return (facts) => (facts[index] === undefined ? unknown : (facts[index] === only) === wanted ? yes : no);
+    const listed = new Set<unknown>(values);
     return (facts) => (facts[index] === undefined ? unknown : listed.has(facts[index]) === wanted ? yes : no);
   },
 
   words: (_field, index, op, values) => {
     if (!values.every(isText)) return "takes text";
+    if (values.length === 1) {
+      const only = values[0] as string;
+      return (facts) => {
+        const words = facts[index] as readonly string[] | undefined;
+        return words === undefined ? unknown : words.includes(only) ? yes : no;
+      };
+    }
     const listed = new Set<string>(values);
     return (facts) => {
       const words = facts[index] as readonly string[] | undefined;

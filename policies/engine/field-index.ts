@@ -8,7 +8,7 @@ import { decimalScale, emptyFieldFacts, type Fact } from "./field-facts.ts";
 export type FieldRow = {
   readonly row: number;
   readonly isGuard: boolean;
-  readonly conditions: readonly CheckedCondition[];
+  readonly conditions: CheckedCondition[];
 };
 
 /** A value's vector: its offset in the pool, or -1 - n for the field's n-th patch. One kind of number, so V8 keeps it plain. */
@@ -62,11 +62,18 @@ export const buildField = (
   const missing = allRows.slice();
   const residual: { row: number; condition: CheckedCondition }[] = [];
   const asking: FieldRow[] = [];
-  for (const { row, isGuard, conditions } of rows) {
-    const presence = conditions.filter(({ op }) => op === "present");
+  for (const fieldRow of rows) {
+    const { row, isGuard, conditions } = fieldRow;
+    if (!conditions.some(({ op }) => op === "present")) {
+      if (!isGuard) clearBit(missing, row);
+      asking.push(fieldRow);
+      continue;
+    }
     const others = conditions.filter(({ op }) => op !== "present");
-    if (presence.some(({ values }) => values[0] === true) || (!isGuard && others.length > 0)) clearBit(missing, row);
-    if (presence.some(({ values }) => values[0] === false)) clearBit(base, row);
+    const wants = (known: boolean): boolean =>
+      conditions.some(({ op, values }) => op === "present" && values[0] === known);
+    if (wants(true) || (!isGuard && others.length > 0)) clearBit(missing, row);
+    if (wants(false)) clearBit(base, row);
     else if (others.length > 0) asking.push({ row, isGuard, conditions: others });
   }
   const build: Build = { pool, base, asking, field, residual, patches: [] };

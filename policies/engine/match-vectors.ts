@@ -1,10 +1,10 @@
 import { type Entity, entityRoles, entityTypes } from "@reflex/protocol/entity";
 import { createVectorPool, setBit, type VectorPool } from "./bit-vectors.ts";
 import type { CompiledPolicy } from "./compile.ts";
-import { type CheckedCondition, no, yes } from "./conditions.ts";
+import type { CheckedCondition } from "./conditions.ts";
 import type { FieldFacts } from "./field-facts.ts";
 import { buildField, type FieldIndex, type FieldRow } from "./field-index.ts";
-import { exceptionApplies, type Matcher, selects } from "./match.ts";
+import { holds, type Matcher, selects } from "./match.ts";
 import { createPicked, createPicker, type Picker } from "./picker.ts";
 import { orderRows } from "./row-order.ts";
 
@@ -24,13 +24,16 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
   const entries = Array.from(positions, (position) => policies[position]);
   for (const [row, entry] of entries.entries()) {
     if (entry === undefined) continue;
-    const byField = new Map<number, CheckedCondition[]>();
-    for (const condition of entry.match)
-      byField.set(condition.index, [...(byField.get(condition.index) ?? []), condition]);
-    for (const [field, conditions] of byField) {
-      const rows = rowsByField.get(field) ?? [];
-      rowsByField.set(field, rows);
-      rows.push({ row, isGuard: entry.policy.kind === "guard", conditions });
+    const isGuard = entry.policy.kind === "guard";
+    for (const condition of entry.match) {
+      let rows = rowsByField.get(condition.index);
+      if (rows === undefined) {
+        rows = [];
+        rowsByField.set(condition.index, rows);
+      }
+      const last = rows.at(-1);
+      if (last !== undefined && last.row === row) last.conditions.push(condition);
+      else rows.push({ row, isGuard, conditions: [condition] });
     }
   }
   const built = [...rowsByField].map(([field, rows]) => buildField(pool, allRows, field, rows, guardFrom));
@@ -66,19 +69,23 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
   let leftPermits = 0;
 
   const pick = (chosen: readonly Picker[], facts: FieldFacts, first: number): void => {
-    picked.count = 0;
+    let count = 0;
     picked.groups = 0;
-    if (first >= 0) offsets[picked.count++] = first;
-    for (let at = 0; at < chosen.length; at += 1) (chosen[at] as Picker)(facts, picked);
+    if (first >= 0) offsets[count++] = first;
+    for (let at = 0; at < chosen.length; at += 1) {
+      const offset = (chosen[at] as Picker)(facts, picked);
+      if (offset >= 0) offsets[count++] = offset;
+    }
+    picked.count = count;
   };
 
   /** Bits that pass every picked vector, and one of each group, at this distance from the vectors' starts. */
   const passing = (bits: number, distance: number): number => {
     let passed = bits;
-    for (let at = 0; at < picked.count && passed !== 0; at += 1)
-      passed &= data[(offsets[at] as number) + distance] as number;
+    const { count, groups } = picked;
+    for (let at = 0; at < count && passed !== 0; at += 1) passed &= data[(offsets[at] as number) + distance] as number;
     let from = 0;
-    for (let group = 0; group < picked.groups && passed !== 0; group += 1) {
+    for (let group = 0; group < groups && passed !== 0; group += 1) {
       const end = groupEnds[group] as number;
       let any = 0;
       for (; from < end; from += 1) any |= data[(either[from] as number) + distance] as number;
@@ -119,7 +126,10 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
         bits ^= lowest;
         const row = (word << 5) + (31 - Math.clz32(lowest));
         const conditions = residual[row];
-        if (conditions !== undefined && !holdsResidual(entries[row], conditions, facts)) continue;
+        if (conditions !== undefined) {
+          const { policy, unless } = entries[row] as CompiledPolicy;
+          if (!holds(conditions, unless, policy.kind === "guard", facts)) continue;
+        }
         found[total++] = positions[row] as number;
       }
     }
@@ -148,20 +158,6 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
       return collect(leftPermits, left, facts);
     },
   };
-};
-
-const holdsResidual = (
-  entry: CompiledPolicy | undefined,
-  conditions: readonly CheckedCondition[],
-  facts: FieldFacts,
-): boolean => {
-  if (entry === undefined) return false;
-  const isGuard = entry.policy.kind === "guard";
-  for (const { test } of conditions) {
-    const truth = test(facts);
-    if (truth === no || (truth !== yes && !isGuard)) return false;
-  }
-  return !exceptionApplies(entry, facts, isGuard);
 };
 
 /** Permits by target selector, for each type and role an entity can have; -1 where no permit means such a target. */

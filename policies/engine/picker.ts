@@ -1,8 +1,8 @@
 import { type AddressRange, isPoint } from "./address.ts";
 import { findAddress } from "./address-intervals.ts";
-import type { Patch, VectorPool } from "./bit-vectors.ts";
+import { type Patch, patchOf, type VectorPool } from "./bit-vectors.ts";
 import { yes } from "./conditions.ts";
-import type { Fact, FieldFacts } from "./field-facts.ts";
+import type { FieldFacts } from "./field-facts.ts";
 import { type FieldIndex, findDecimal, noCell } from "./field-index.ts";
 
 /**
@@ -21,13 +21,14 @@ export type Picked = {
 export const createPicked = (fields: number): Picked => ({
   offsets: new Int32Array(fields + 2),
   count: 0,
-  // Grows: how many words a fact may have is limited on the wire, not here.
-  either: new Int32Array(1_024),
+  // More words than this are patched into one vector: how many a fact has is limited on the wire, not here.
+  either: new Int32Array(256),
   groupEnds: new Int32Array(fields + 1),
   groups: 0,
 });
 
-export type Picker = (facts: FieldFacts, picked: Picked) => void;
+/** Offset of the vector to intersect with, or -1 where a group was added to `picked` instead. */
+export type Picker = (facts: FieldFacts, picked: Picked) => number;
 
 /**
  * A value beyond the pool's bound is patched into the field's scratch copy of its base; the patch before is taken out first.
@@ -36,6 +37,7 @@ export type Picker = (facts: FieldFacts, picked: Picked) => void;
 export const createPicker = (data: Int32Array, pool: VectorPool, index: FieldIndex): Picker => {
   const { field, base, missing, scratch, byWord, patches, decimals, addresses } = index;
   const bench = createScratch(data, pool, base, scratch);
+  const vectorAt = (offset: number): Int32Array => data.subarray(offset, offset + pool.words);
   const vectorOf = (cell: number): number => {
     if (cell >= 0) return cell;
     if (cell === noCell) return base;
@@ -43,67 +45,59 @@ export const createPicker = (data: Int32Array, pool: VectorPool, index: FieldInd
     bench.apply(patches[-1 - cell] as Patch);
     return scratch;
   };
-  const one = (picked: Picked, offset: number): void => {
-    picked.offsets[picked.count] = offset;
-    picked.count += 1;
-  };
   switch (index.type) {
     case "word":
     case "ordinal":
     case "flag":
-      return (facts, picked) => {
+      return (facts) => {
         const fact = facts[field];
-        one(picked, fact === undefined ? missing : vectorOf(byWord.get(fact) ?? noCell));
+        if (fact === undefined) return missing;
+        const cell = byWord.get(fact);
+        return cell === undefined ? base : vectorOf(cell);
       };
     case "decimal":
-      return (facts, picked) => {
+      return (facts) => {
         const fact = facts[field];
-        one(picked, typeof fact === "number" ? vectorOf(findDecimal(decimals, fact)) : missing);
+        return typeof fact === "number" ? vectorOf(findDecimal(decimals, fact)) : missing;
       };
     case "address":
-      return (facts, picked) => {
+      return (facts) => {
         const fact = facts[field] as AddressRange | undefined;
-        if (fact === undefined) one(picked, missing);
-        else if (isPoint(fact)) one(picked, vectorOf(findAddress(addresses, fact)));
-        else {
-          bench.clean();
-          bench.apply(networkPatch(data, base, index, facts));
-          one(picked, scratch);
-        }
+        if (fact === undefined) return missing;
+        if (isPoint(fact)) return vectorOf(findAddress(addresses, fact));
+        bench.clean();
+        bench.apply(networkPatch(data, base, index, facts));
+        return scratch;
       };
     case "words":
-      return (facts, picked) => pickWords(facts[field], picked);
+      return (facts, picked) => {
+        const words = facts[field] as readonly string[] | undefined;
+        return words === undefined ? missing : pickWords(words, picked);
+      };
   }
 
-  function pickWords(fact: Fact, picked: Picked): void {
-    const words = fact as readonly string[] | undefined;
-    if (words === undefined) {
-      one(picked, missing);
-      return;
-    }
+  function pickWords(words: readonly string[], picked: Picked): number {
     const { either, groupEnds } = picked;
-    let end = picked.groups === 0 ? 0 : (groupEnds[picked.groups - 1] as number);
-    const start = end;
+    const start = picked.groups === 0 ? 0 : (groupEnds[picked.groups - 1] as number);
+    let end = start;
     let patched = false;
-    for (let at = 0; at < words.length && end < either.length; at += 1) {
+    for (let at = 0; at < words.length; at += 1) {
       const cell = byWord.get(words[at]);
       if (cell === undefined) continue;
-      if (cell >= 0) either[end++] = cell;
+      if (cell >= 0 && end < either.length - 1) either[end++] = cell;
       else {
         if (!patched) bench.clean();
         patched = true;
-        bench.include(patches[-1 - cell] as Patch);
+        bench.include(cell >= 0 ? patchOf(vectorAt(base), vectorAt(cell)) : (patches[-1 - cell] as Patch));
       }
     }
-    const floor = patched ? scratch : base;
     // A value's vector holds the base as well, so the base need not be in the group beside it.
-    if (end === start || (end === start + 1 && !patched)) {
-      one(picked, end === start ? floor : (either[start] as number));
-      return;
-    }
-    if (patched) either[end++] = floor;
+    if (end === start) return patched ? scratch : base;
+    if (end === start + 1 && !patched) return either[start] as number;
+    if (patched) either[end++] = scratch;
     groupEnds[picked.groups] = end;
     picked.groups += 1;
+    return -1;
   }
 };
 

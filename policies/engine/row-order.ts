@@ -14,17 +14,18 @@ export const orderRows = (policies: readonly CompiledPolicy[]): RowOrder => {
       if (op === "in" || op === "has_any") asked.set(index, (asked.get(index) ?? 0) + 1);
   // The field most policies name first: it splits them all.
   const fields = [...asked].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([field]) => field);
+  const rankOf = new Map(fields.map((field, rank) => [field, rank]));
+  const parts = new Array<string>(fields.length);
   const keys = policies.map(({ match }) => {
-    let key = "";
-    for (const field of fields) {
-      const condition = match.find(({ index, op }) => index === field && (op === "in" || op === "has_any"));
-      key += `${condition === undefined ? "" : condition.sets[0]?.key}\u0000`;
-    }
-    return key;
+    parts.fill("");
+    for (const { index, op, sets } of match)
+      if (op === "in" || op === "has_any") parts[rankOf.get(index) ?? 0] = sets[0]?.key ?? "";
+    return parts.join("\u0000");
   });
   const order = policies.map((_, position) => position).filter((position) => policies[position]?.never !== true);
   const byKey = (a: number, b: number): number => {
-    const [left, right] = [keys[a] ?? "", keys[b] ?? ""];
+    const left = keys[a] as string;
+    const right = keys[b] as string;
     return left < right ? -1 : left > right ? 1 : a - b;
   };
   const permits = order.filter((position) => policies[position]?.policy.kind === "permit").sort(byKey);
