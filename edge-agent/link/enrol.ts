@@ -64,6 +64,7 @@ export type Enrolled = {
 };
 
 const identitySlot = "identity.json";
+const joiningSlot = "joining.json";
 const identityBytesMax = 64 * 1024;
 const answerBytesMax = 256 * 1024;
 const deadlineMs = 15_000;
@@ -79,7 +80,9 @@ export const enrolAgent = async (
   const ca = await authorityOf(deps, pin);
   if (!ca.ok) return ca;
   const tlsKey = deps.keys.makeTlsKey();
-  const reportKey = deps.keys.makeReportKey();
+  const joining = await reportKeyFor(deps, joinToken);
+  if (!joining.ok) return joining;
+  const reportKey = joining.value;
   const csr = createCsrPem({ ...tlsKey, encodeBase64: deps.crypto.encodeBase64 }, agent);
   const answer = await post(
     deps,
@@ -95,7 +98,29 @@ export const enrolAgent = async (
   const stored = await storeIdentity(deps, identity.value);
   const { trustEnvelope, brokerPort } = read.value;
   if (!stored.ok) return stored;
+  // The identity holds the key now; a second copy would only be one more to guard, and keeping it does no other harm.
+  await deps.slots.write(joiningSlot, new Uint8Array());
   return ok({ identity: identity.value, trustEnvelope, ...(brokerPort === undefined ? {} : { brokerPort }) });
+};
+
+type ReportKey = ReturnType<IdentityKeys["makeReportKey"]>;
+
+/**
+ * The report key this join token is used with, durable before the token is. A used token is good once more for the same
+ * key only, so an agent that dies before it hears the answer would otherwise need a person with a new token.
+ */
+const reportKeyFor = async (deps: EnrolDeps, joinToken: string): Promise<Result<ReportKey, Refusal>> => {
+  const { slots, crypto, keys } = deps;
+  const token = crypto.sha256Hex(joinToken);
+  const read = await slots.read(joiningSlot, identityBytesMax);
+  if (!read.ok) return read;
+  const parsed = read.value === undefined ? undefined : parseJson(crypto.textOf(read.value) ?? "");
+  const kept = parsed?.ok === true ? (parsed.value as Partial<ReportKey & { token: string }> | null) : undefined;
+  if (kept?.token === token && typeof kept.keyPem === "string" && typeof kept.public === "string")
+    return ok({ keyPem: kept.keyPem, public: kept.public });
+  const made = keys.makeReportKey();
+  const stored = await slots.write(joiningSlot, crypto.utf8(JSON.stringify({ token, ...made })));
+  return stored.ok ? ok(made) : stored;
 };
 
 /** undefined before enrolment. */
