@@ -71,5 +71,6 @@ try {
   );
 } catch (error) {
   log.fatal({ error: error instanceof Error ? error.message : String(error) }, "broker does not start");
-  process.exitCode = 1;
+  // At once: half of it may be listening already, and the controller waits for an end or a port.
+  process.exit(1);
 }

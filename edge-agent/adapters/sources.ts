@@ -3,7 +3,7 @@ import type { SourceConfig } from "../config.ts";
 import { createFeedSource, type FeedProgress, type FeedSource } from "../listen/feed.ts";
 import type { FeedClock } from "../listen/feed-clock.ts";
 import { createMqttSource } from "../listen/mqtt.ts";
-import { createStdinSource } from "../listen/stdin.ts";
+import { createStdinSource, stdinStream } from "../listen/stdin.ts";
 import type { EndingSource } from "../listen/stream.ts";
 import { createWebhookSource } from "../listen/webhook.ts";
 import type { Clock, Log, Random, Source, Timers } from "../ports.ts";
@@ -58,7 +58,11 @@ export const createSource = (config: SourceConfig, deps: SourceDeps): OpenedSour
     case "feed":
       return {
         kind: "feed",
-        source: createFeedSource(config.paths, format, { ...deps, clock: deps.feedClock }),
+        source: createFeedSource(config.paths, format, {
+          ...deps,
+          clock: deps.feedClock,
+          stdin: () => stdinStream(process.stdin),
+        }),
       };
     case "stdin":
       return { kind: "stdin", source: createStdinSource(process.stdin, format, deps) };

@@ -7,6 +7,7 @@ import { createPatientOffer, type PatientOffer } from "./patient-offer.ts";
 import { createRecordSplitter } from "./record-splitter.ts";
 import {
   assertTextFormat,
+  type ByteStream,
   createTotals,
   type EndingSource,
   type StreamDeps,
@@ -24,6 +25,8 @@ export type FeedSource = EndingSource & {
 export type FeedDeps = StreamDeps & {
   readonly clock: FeedClock;
   readonly wall: Clock;
+  /** What `-` among the paths means; read once, its size unknown beforehand. */
+  readonly stdin: () => ByteStream;
   /** Called about every thousand records, and at the end. */
   readonly onProgress?: (progress: FeedProgress) => void;
 };
@@ -45,7 +48,13 @@ export const createFeedSource = (paths: readonly string[], format: string, deps:
   let stopped = false;
 
   const prime = async (): Promise<void> => {
-    recordings ??= await Promise.all(paths.map((path) => openRecording(path, wall)));
+    recordings ??= await Promise.all(
+      paths.map(async (path) =>
+        path === "-"
+          ? openRecording("stdin", { ...deps.stdin(), totalBytes: 0 }, wall)
+          : openRecording(basename(path), await openFile(path), wall),
+      ),
+    );
     const firsts = recordings.map(({ head }) => head()?.timeMs).filter((timeMs) => timeMs !== undefined);
     if (firsts.length > 0) clock.advance(Math.min(...firsts));
   };
@@ -115,8 +124,13 @@ type Recording = {
   readonly close: () => void;
 };
 
-const openRecording = async (path: string, wall: Clock): Promise<Recording> => {
-  const { chunks, close, totalBytes } = await openFile(path);
+type SizedStream = ByteStream & { readonly totalBytes: number };
+
+const openRecording = async (
+  name: string,
+  { chunks, close, totalBytes }: SizedStream,
+  wall: Clock,
+): Promise<Recording> => {
   const iterator = chunks[Symbol.asyncIterator]();
   const splitter = createRecordSplitter();
   let waiting: readonly Uint8Array[] = [];
@@ -147,7 +161,7 @@ const openRecording = async (path: string, wall: Clock): Promise<Recording> => {
   };
 
   await advance();
-  return { name: `feed:${basename(path)}`, totalBytes, readBytes: () => readBytes, head: () => head, advance, close };
+  return { name: `feed:${name}`, totalBytes, readBytes: () => readBytes, head: () => head, advance, close };
 };
 
 const earliest = (recordings: readonly Recording[]): Recording | undefined => {

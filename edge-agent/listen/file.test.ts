@@ -2,13 +2,13 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PassThrough } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Clock, RawRecord, RecordFate, Timers } from "../ports.ts";
 import { createFeedSource, type FeedProgress } from "./feed.ts";
 import { createFeedClock } from "./feed-clock.ts";
 import { createFileSource } from "./file.ts";
-import { createStdinSource } from "./stdin.ts";
+import { createStdinSource, stdinStream } from "./stdin.ts";
 import { streamInFlightMax } from "./stream.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reflex-listen-"));
@@ -148,7 +148,13 @@ describe("feed", () => {
   const play = async (paths: readonly string[]) => {
     const clock = createFeedClock(wall);
     const progress: FeedProgress[] = [];
-    const source = createFeedSource(paths, "auto", { ...deps, clock, wall, onProgress: (now) => progress.push(now) });
+    const source = createFeedSource(paths, "auto", {
+      ...deps,
+      clock,
+      wall,
+      stdin: () => stdinStream(Readable.from([])),
+      onProgress: (now) => progress.push(now),
+    });
     const played: { text: string; nowMs: number; feedTimeMs: number | undefined }[] = [];
     await source.prime();
     const primedMs = clock.nowMs();

@@ -33,6 +33,10 @@ export const startChild = (options: ChildOptions): Child => {
   });
   const log = createWriteStream(options.logFile, { flags: "a" });
   child.stderr?.pipe(log);
+  let lastWords = "";
+  child.stderr?.on("data", (text: Buffer) => {
+    lastWords = `${lastWords}${text.toString("utf8")}`.slice(-lastWordsMax);
+  });
   const seen = new Map<string, Record<string, unknown>>();
   const waiters = new Map<string, ((line: Record<string, unknown>) => void)[]>();
   const stdout = createInterface({ input: child.stdout as NodeJS.ReadableStream });
@@ -61,8 +65,12 @@ export const startChild = (options: ChildOptions): Child => {
     const arrived = new Promise<Record<string, unknown>>((resolve) =>
       waiters.set(kind, [...(waiters.get(kind) ?? []), resolve]),
     );
-    const gone = ended.then((): never => {
-      throw new Error(`the ${options.name} ended (${endText}) before it was ${kind}; see ${options.logFile}`);
+    const gone = ended.then(async (): Promise<never> => {
+      // What it said last may still be on its way.
+      await new Promise((wake) => setTimeout(wake, 100));
+      throw new Error(
+        `the ${options.name} ended (${endText}) before it was ${kind}: ${errorIn(lastWords)}; see ${options.logFile}`,
+      );
     });
     return Promise.race([arrived, gone]);
   };
@@ -74,6 +82,19 @@ export const startChild = (options: ChildOptions): Child => {
     clearTimeout(timer);
   };
   return { process: child, line, stop, ended };
+};
+
+/** Enough for one sentence; the log has the rest. */
+const lastWordsMax = 4_096;
+/** A part says why it ends as a sentence, or as a JSON line of its log with the sentence in `error`. */
+const errorIn = (words: string): string => {
+  const text = words.trimEnd().split("\n").at(-1) ?? "";
+  try {
+    const line: unknown = JSON.parse(text);
+    return typeof line === "object" && line !== null && "error" in line ? String(line.error) : text;
+  } catch {
+    return text;
+  }
 };
 
 const readLine = (text: string): Record<string, unknown> | undefined => {

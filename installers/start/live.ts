@@ -44,9 +44,13 @@ export const watchLive = (
       .then(() => show(JSON.parse(String(data)) as Record<string, unknown>))
       .catch((error: unknown) => screen.say(`live view: ${error instanceof Error ? error.message : String(error)}`));
   });
-  socket.on("error", (error) => screen.say(`live view: ${error.message}`));
+  let isClosing = false;
+  socket.on("error", (error) => {
+    if (!isClosing) screen.say(`live view: ${error.message}`);
+  });
   return {
     close: async () => {
+      isClosing = true;
       await turn;
       socket.terminate();
     },

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient } from "@reflex/controller/reflexctl/client";
@@ -6,12 +6,15 @@ import { collectSummary } from "./collect.ts";
 import { watchLive } from "./live.ts";
 import { readOptions, type StartOptions, usage } from "./options.ts";
 import { startParts } from "./parts.ts";
+import { checkPorts, portsOf } from "./ports.ts";
 import { createScreen } from "./screen.ts";
 import { findings, summaryText } from "./summary.ts";
 
 /** Controller, broker, database and one agent at site `demo`, fed with a scenario or with files: all of Reflex on one screen. */
 const start = async (options: StartOptions): Promise<number> => {
   const dataDir = resolve(options.dataDir);
+  checkFeed(options.feed);
+  await checkPorts(portsOf(options.portBase, options.feed.length > 0));
   if (options.fresh && existsSync(dataDir)) removeOwnData(dataDir);
   mkdirSync(dataDir, { recursive: true });
   const screen = createScreen(options.json ? process.stderr : process.stdout, () => performance.now());
@@ -51,6 +54,19 @@ const start = async (options: StartOptions): Promise<number> => {
     return problems.length === 0 ? 0 : 1;
   } finally {
     await parts.stop();
+  }
+};
+
+/** Said before anything is started or deleted, not by the agent once everything else is up. */
+const checkFeed = (paths: readonly string[]): void => {
+  for (const path of paths) {
+    if (path === "-") continue;
+    try {
+      if (statSync(path).isDirectory()) throw new Error("it is a folder; name the files in it");
+      accessSync(path, constants.R_OK);
+    } catch (error) {
+      throw new Error(`cannot read the feed ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 };
 

@@ -126,13 +126,16 @@ export const startParts = async (request: PartsRequest): Promise<Parts> => {
       },
     });
     children.push(agent);
-    const agentReady = await within(agent.line("ready"), "starting the agent");
-    await within(agent.line("policy"), "activating the policy on the agent");
-    const webhook = isRecording ? undefined : await within(agent.line("webhook"), "opening the webhook");
-
     const failed = agent.line("failed").then((line): never => {
       throw new Error(`the agent: ${String(line.detail)}`);
     });
+    failed.catch(() => undefined);
+    const becomes = (kind: string, what: string): Promise<Record<string, unknown>> =>
+      within(Promise.race([agent.line(kind), failed]), what);
+    const agentReady = await becomes("ready", "starting the agent");
+    await becomes("policy", "activating the policy on the agent");
+    const webhook = isRecording ? undefined : await becomes("webhook", "opening the webhook");
+
     const ended = Promise.race(children.map((child, index) => child.ended.then(() => index))).then(
       (index): never | Promise<never> => {
         if (request.signal.aborted) return never;
