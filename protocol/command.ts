@@ -2,7 +2,7 @@ import Type, { type Static } from "typebox";
 import { actionNames } from "./action.ts";
 import { UtcTimestamp } from "./detection.ts";
 import { Entity } from "./entity.ts";
-import { sha256Pattern, uuidV7Pattern } from "./ids.ts";
+import { CommandId, DecisionId, sha256Pattern } from "./ids.ts";
 import { reasonLengthMax, ttlSecondsMax, ttlSecondsMin } from "./limits.ts";
 
 export const ActionName = Type.Enum(actionNames as unknown as ["block_ip", ...(typeof actionNames)[number][]]);
@@ -13,8 +13,8 @@ export const ConnectorName = Type.String({ pattern: "^[a-z0-9][a-z0-9_-]{0,47}$"
 /** One instance of an action sent to a connector. */
 export const Command = Type.Object(
   {
-    command_id: Type.String({ pattern: uuidV7Pattern }),
-    decision_id: Type.String({ pattern: uuidV7Pattern }),
+    command_id: CommandId,
+    decision_id: DecisionId,
     action: ActionName,
     target: Entity,
     reason: Type.String({ maxLength: reasonLengthMax }),

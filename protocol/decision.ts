@@ -2,7 +2,7 @@ import Type, { type Static } from "typebox";
 import { ActionName, ConnectorName } from "./command.ts";
 import { UtcTimestamp } from "./detection.ts";
 import { Entity } from "./entity.ts";
-import { uuidV7Pattern } from "./ids.ts";
+import { DecisionId } from "./ids.ts";
 import { candidatesMax, reasonLengthMax, textLengthMax } from "./limits.ts";
 import { Approval, layers } from "./policy.ts";
 import { RefusalCodeSchema } from "./refusal.ts";
@@ -56,7 +56,7 @@ export type Candidate = Static<typeof Candidate>;
 /** The result of evaluating one detection. */
 export const Decision = Type.Object(
   {
-    decision_id: Type.String({ pattern: uuidV7Pattern }),
+    decision_id: DecisionId,
     event_id: Type.String({ minLength: 1, maxLength: 256 }),
     verdict: Type.Enum(verdicts),
     code: Type.Optional(RefusalCodeSchema),

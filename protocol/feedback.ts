@@ -1,6 +1,6 @@
 import Type, { type Static } from "typebox";
 import { UtcTimestamp } from "./detection.ts";
-import { sha256Pattern, uuidV7Pattern } from "./ids.ts";
+import { DecisionId, sha256Pattern } from "./ids.ts";
 
 export const feedbackOutcomes = ["success", "failure", "overridden"] as const;
 export const feedbackVerdicts = ["true_positive", "benign_positive", "false_positive", "undetermined"] as const;
@@ -9,7 +9,7 @@ export const verdictSources = ["explicit", "override", "implicit", "imported"] a
 /** Did the connector work (`outcome`) and was it right (`verdict`): two different things, never one field. */
 export const Feedback = Type.Object(
   {
-    decision_id: Type.String({ pattern: uuidV7Pattern }),
+    decision_id: DecisionId,
     outcome: Type.Enum(feedbackOutcomes),
     /** Correlation (detection's timestamp of arrival) to action confirmed. */
     execution_latency_ms: Type.Optional(Type.Number({ minimum: 0 })),

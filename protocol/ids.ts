@@ -1,16 +1,11 @@
-/** Branded ids: a decision id cannot be handed where a command id is wanted. Construction is at the gate only. */
-declare const brand: unique symbol;
-export type Branded<T, B extends string> = T & { readonly [brand]: B };
+import Type from "typebox";
 
-export type OrgId = Branded<string, "OrgId">;
-export type SiteId = Branded<string, "SiteId">;
-export type AgentId = Branded<string, "AgentId">;
-export type EventId = Branded<string, "EventId">;
+/** Branded ids: a decision's id cannot be handed where a command's is wanted. Made at the gate or by the constructors below, nowhere else. */
+declare const brand: unique symbol;
+type Branded<T, B extends string> = T & { readonly [brand]: B };
+
 export type DecisionId = Branded<string, "DecisionId">;
 export type CommandId = Branded<string, "CommandId">;
-export type PolicyId = Branded<string, "PolicyId">;
-/** Lower-case hex SHA-256, 64 characters. */
-export type Sha256Hex = Branded<string, "Sha256Hex">;
 
 /** One topic level: org, site and agent names. No dots (RabbitMQ maps "/" to "."), no wildcards. */
 export const segmentPattern = "^[a-z0-9_-]{1,48}$";
@@ -36,3 +31,10 @@ export const uuidV7 = (nowMs: number, random: Uint8Array): string => {
   const tail = `${hex[byte(4)]}${hex[byte(5)]}${hex[byte(6)]}${hex[byte(7)]}${hex[byte(8)]}${hex[byte(9)]}`;
   return `${time.slice(0, 8)}-${time.slice(8)}-${versionHigh}${hex[byte(1)]}-${variantHigh}${hex[byte(3)]}-${tail}`;
 };
+
+/** Schemas of the ids: what passes the gate carries the brand. */
+export const DecisionId = Type.Unsafe<DecisionId>(Type.String({ pattern: uuidV7Pattern }));
+export const CommandId = Type.Unsafe<CommandId>(Type.String({ pattern: uuidV7Pattern }));
+
+export const newDecisionId = (nowMs: number, random: Uint8Array): DecisionId => uuidV7(nowMs, random) as DecisionId;
+export const newCommandId = (nowMs: number, random: Uint8Array): CommandId => uuidV7(nowMs, random) as CommandId;

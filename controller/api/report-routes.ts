@@ -1,7 +1,7 @@
 import { verdicts } from "@reflex/protocol/decision";
 import { utcTimestampPattern } from "@reflex/protocol/detection";
 import { type Feedback, feedbackOutcomes, feedbackVerdicts } from "@reflex/protocol/feedback";
-import { segmentPattern, uuidV7Pattern } from "@reflex/protocol/ids";
+import { DecisionId, segmentPattern, uuidV7Pattern } from "@reflex/protocol/ids";
 import { refusal } from "@reflex/protocol/refusal";
 import { checkToken } from "@reflex/protocol/validate";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -52,7 +52,7 @@ const IdParams = Type.Object({ id: Type.String({ pattern: uuidV7Pattern }) });
 type IdParams = Static<typeof IdParams>;
 const FeedbackBody = Type.Object(
   {
-    decision_id: Type.String({ pattern: uuidV7Pattern }),
+    decision_id: DecisionId,
     verdict: Type.Enum(feedbackVerdicts),
     outcome: Type.Optional(Type.Enum(feedbackOutcomes)),
     analyst_override: Type.Optional(Type.Boolean()),

@@ -1,6 +1,7 @@
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import type { CommandState } from "@reflex/protocol/command-life";
 import { payloadTypes, preAuthEncoding } from "@reflex/protocol/envelope";
+import type { CommandId, DecisionId } from "@reflex/protocol/ids";
 import type { ReportRecord } from "@reflex/protocol/report";
 import type { AgentAddress } from "@reflex/protocol/topics";
 
@@ -37,9 +38,9 @@ export const agentFixture = (org: string, site: string, agent: string): AgentFix
 const at = "2026-03-01T12:00:00.000Z";
 const hash = (text: string): string => createHash("sha256").update(text).digest("hex");
 /** A UUIDv7 of the fixture's instant that differs by what it is for. */
-const idOf = (text: string): string => {
+const idOf = <Id extends string>(text: string): Id => {
   const hex = hash(text);
-  return `019cb000-0000-7${hex.slice(0, 3)}-8${hex.slice(3, 6)}-${hex.slice(6, 18)}`;
+  return `019cb000-0000-7${hex.slice(0, 3)}-8${hex.slice(3, 6)}-${hex.slice(6, 18)}` as Id;
 };
 
 export const eventRecord = (sequence: number): ReportRecord => ({
@@ -57,8 +58,8 @@ export const commandRecord = (
   kind: "command",
   body: {
     command: {
-      command_id: idOf(`command ${address.agent}`),
-      decision_id: idOf(`decision ${address.agent} 1`),
+      command_id: idOf<CommandId>(`command ${address.agent}`),
+      decision_id: idOf<DecisionId>(`decision ${address.agent} 1`),
       action: "block_ip",
       target: { type: "address", value: "203.0.113.9" },
       reason: "fixture",
@@ -127,7 +128,7 @@ export const tokenRecord = (
         weights: { version: 0, prior_strength: 5, cells: {} },
       },
       decision: {
-        decision_id: idOf(`decision ${address.agent} ${chainSequence}`),
+        decision_id: idOf<DecisionId>(`decision ${address.agent} ${chainSequence}`),
         event_id: `event-${address.agent}-${chainSequence}`,
         verdict: "hold",
         code: "no-permit",

@@ -86,7 +86,7 @@ describe("whatever fails, in whatever order", () => {
       const report = JSON.parse(bodyJson) as { command: { command_id: string }; state: string };
       newest.set(report.command.command_id, report.state);
     }
-    const ids = new Set(world.rows().map(({ command }) => command.command_id));
+    const ids = new Set<string>(world.rows().map(({ command }) => command.command_id));
     return [...newest]
       .filter(([id]) => ids.has(id))
       .map(([id, state]) => `${id} ${state}`)

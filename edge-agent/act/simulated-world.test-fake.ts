@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { CommandId, DecisionId } from "@reflex/protocol/ids";
 import { uuidV7 } from "@reflex/protocol/ids";
 import type { RefusalCode } from "@reflex/protocol/refusal";
 import { timestampOf } from "@reflex/protocol/timestamp";
@@ -152,8 +153,8 @@ export const planned = (
   );
   return {
     command: {
-      command_id: id,
-      decision_id: id,
+      command_id: id as CommandId,
+      decision_id: id as DecisionId,
       action,
       target: { type: "address", value: target },
       reason: "test",

@@ -5,7 +5,7 @@ import { sealToken } from "@reflex/policies/engine/token";
 import type { Decision } from "@reflex/protocol/decision";
 import type { Detection } from "@reflex/protocol/detection";
 import { entityKey } from "@reflex/protocol/entity";
-import { uuidV7 } from "@reflex/protocol/ids";
+import { newDecisionId } from "@reflex/protocol/ids";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import type { Context, Token } from "@reflex/protocol/token";
 import type { CommandRow, Crypto, DecidedRow, Random } from "../ports.ts";
@@ -55,7 +55,7 @@ export const decideDetection = (
 ): Decided => {
   const { nowMs } = arrival;
   const context = gatherContext(deps, policy, detection, nowMs);
-  const decisionId = uuidV7(nowMs, deps.random.bytes(10));
+  const decisionId = newDecisionId(nowMs, deps.random.bytes(10));
   const result = decide({
     detection,
     context,

@@ -1,7 +1,7 @@
 import type { Command } from "@reflex/protocol/command";
 import type { Candidate, Decision } from "@reflex/protocol/decision";
 import { entityKey } from "@reflex/protocol/entity";
-import { uuidV7 } from "@reflex/protocol/ids";
+import { newCommandId } from "@reflex/protocol/ids";
 import { reasonLengthMax, ttlSecondsMax, ttlSecondsMin } from "@reflex/protocol/limits";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import type { CommandRow, Crypto, Random } from "../ports.ts";
@@ -22,7 +22,7 @@ export const planCommands = (deps: PlanDeps, decision: Decision, nowMs: number):
   return decision.candidates.flatMap((candidate) => {
     if (candidate.verdict !== "act" || candidate.connector === undefined) return [];
     const command: Command = {
-      command_id: uuidV7(nowMs, deps.random.bytes(10)),
+      command_id: newCommandId(nowMs, deps.random.bytes(10)),
       decision_id: decision.decision_id,
       action: candidate.action,
       target: candidate.target,

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { uuidV7 } from "@reflex/protocol/ids";
+import { newCommandId, newDecisionId, uuidV7 } from "@reflex/protocol/ids";
 import { refusal } from "@reflex/protocol/refusal";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
@@ -60,8 +60,8 @@ const report = (body: unknown): JournalWrite => ({
 });
 const commandRow = (number: number, state: CommandRow["state"]): CommandRow => ({
   command: {
-    command_id: uuidV7(number, new Uint8Array(10)),
-    decision_id: uuidV7(number, new Uint8Array(10)),
+    command_id: newCommandId(number, new Uint8Array(10)),
+    decision_id: newDecisionId(number, new Uint8Array(10)),
     action: "block_ip",
     target: { type: "address", value: "203.0.113.9" },
     reason: "test",

@@ -1,11 +1,12 @@
 import type { BundleCase } from "@reflex/protocol/bundle";
 import type { Decision } from "@reflex/protocol/decision";
+import { newDecisionId } from "@reflex/protocol/ids";
 import type { CompiledBundle } from "./compile.ts";
 import { decide } from "./decide.ts";
 import { gatherAssets } from "./facts.ts";
 
 /** Same for every run: a case is about the verdict, not about who decided when. */
-const caseDecisionId = "00000000-0000-7000-8000-000000000000";
+const caseDecisionId = newDecisionId(0, new Uint8Array(10));
 
 /**
  * Decides a case as an enforcing agent of the site would that has seen nothing else: no history, no agreement beyond the

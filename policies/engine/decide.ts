@@ -1,5 +1,6 @@
 import type { Candidate, Decision, PolicyReference } from "@reflex/protocol/decision";
 import type { Detection } from "@reflex/protocol/detection";
+import type { DecisionId } from "@reflex/protocol/ids";
 import { candidatesMax } from "@reflex/protocol/limits";
 import type { Context } from "@reflex/protocol/token";
 import { parseAddress, parseNetwork } from "./address.ts";
@@ -20,7 +21,7 @@ export type DecideInput = {
   readonly compiled: CompiledBundle;
   readonly site: string;
   readonly nowMs: number;
-  readonly decisionId: string;
+  readonly decisionId: DecisionId;
 };
 
 export type DecideResult = {

@@ -2,6 +2,7 @@ import { type Bundle, defaultSettings } from "@reflex/protocol/bundle";
 import type { Candidate, Decision } from "@reflex/protocol/decision";
 import type { Detection } from "@reflex/protocol/detection";
 import type { Entity } from "@reflex/protocol/entity";
+import { newDecisionId } from "@reflex/protocol/ids";
 import type { Guard, Permit, Policy } from "@reflex/protocol/policy";
 import { type Context, firstPrevious } from "@reflex/protocol/token";
 import { emptyWeights } from "@reflex/protocol/weights";
@@ -132,7 +133,7 @@ export const run = (world: World, sha256Hex: Sha256Hex) => {
     compiled,
     site: "hq",
     nowMs,
-    decisionId: "01900000-0000-7000-8000-000000000001",
+    decisionId: newDecisionId(Date.UTC(2024, 0, 1), new Uint8Array(10)),
   });
   const { token, json } = sealToken(
     {

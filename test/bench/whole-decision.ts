@@ -6,6 +6,7 @@ import { type CutSlice, cutSlice } from "@reflex/policies/engine/slice";
 import { type Sha256Hex, sealToken } from "@reflex/policies/engine/token";
 import type { Bundle } from "@reflex/protocol/bundle";
 import type { Detection } from "@reflex/protocol/detection";
+import { newDecisionId } from "@reflex/protocol/ids";
 import { parseJson } from "@reflex/protocol/json";
 import type { Result } from "@reflex/protocol/result";
 import { type Context, firstPrevious } from "@reflex/protocol/token";
@@ -72,7 +73,7 @@ const zeroHash: Sha256Hex = () => firstPrevious;
 const nowMs = Date.UTC(2026, 0, 31, 12, 1);
 const decidedAt = new Date(nowMs).toISOString();
 const version = { version: 1, hash: firstPrevious };
-const decisionId = "019c13ec-9e00-7458-ad41-be7ace9ec02e";
+const decisionId = newDecisionId(Date.UTC(2026, 0, 1), new Uint8Array(10));
 /** Counters stand at zero: a cap that is reached would make most decisions shorter, not longer. */
 const limits = { used: () => 0 };
 

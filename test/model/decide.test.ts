@@ -7,6 +7,7 @@ import { cutSlice } from "@reflex/policies/engine/slice";
 import { sealToken } from "@reflex/policies/engine/token";
 import type { Bundle } from "@reflex/protocol/bundle";
 import { Decision } from "@reflex/protocol/decision";
+import { newDecisionId } from "@reflex/protocol/ids";
 import { firstPrevious, Slice, Token } from "@reflex/protocol/token";
 import fc from "fast-check";
 import { Errors } from "typebox/value";
@@ -29,7 +30,7 @@ const decideIn = (compiled: CompiledBundle, { detection, context, used, site }: 
     compiled,
     site,
     nowMs,
-    decisionId: "01900000-0000-7000-8000-000000000001",
+    decisionId: newDecisionId(0, new Uint8Array(10)),
   });
 
 const told = ({ verdict, code, candidates }: Decision) => ({
