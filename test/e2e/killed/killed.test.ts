@@ -106,22 +106,23 @@ const quiet = async (farEndUrl: string): Promise<void> => {
   for (;;) {
     const { present } = await readCounts(farEndUrl);
     const { commands } = await site.client.get<{ commands: unknown[] }>("/v1/leases");
-    const { decisions } = await site.client.get<{ decisions: { sequence: number }[] }>("/v1/decisions?limit=1");
-    const newest = decisions[0]?.sequence ?? 0;
     const acknowledged = sender.acknowledged().size;
-    if (present.length === 0 && commands.length === 0 && newest >= acknowledged) return;
+    const { tokens } = await site.client.get<{ tokens: unknown[] }>(
+      `/v1/tokens?agent=${site.agent}&after=${acknowledged - 1}&limit=1`,
+    );
+    if (present.length === 0 && commands.length === 0 && tokens.length > 0) return;
     if (performance.now() > deadlineMs) {
       const [example] = commands;
       throw new Error(
-        `not quiet: ${present.length} in force, ${commands.length} leases such as ${JSON.stringify(example)}, ${newest} of ${acknowledged} decisions stored`,
+        `not quiet: ${present.length} in force, ${commands.length} leases such as ${JSON.stringify(example)}, the last of ${acknowledged} decisions ${tokens.length > 0 ? "stored" : "missing"}`,
       );
     }
     await pause(500);
   }
 };
 
-const within = <T>(promise: Promise<T>, limitMs: number, what: () => string): Promise<T> =>
-  Promise.race([promise, pause(limitMs).then((): never => Promise.reject(new Error(what())))]);
+const within = (promise: Promise<void>, limitMs: number, what: () => string): Promise<void> =>
+  Promise.race([promise, pause(limitMs).then((): Promise<never> => Promise.reject(new Error(what())))]);
 
 describe(`an agent killed ${kills} times while detections arrive`, () => {
   test("never lose a detection that was acknowledged", () => {
