@@ -61,9 +61,10 @@ export const networkOf = (base: AddressRange, prefix: number): AddressRange => {
   return { family: base.family, first, last };
 };
 
-/** One spelling per address, for keys. */
-export const addressKey = (address: AddressRange): string =>
-  address.family === 4 ? `4:${address.first[3]}` : `6:${address.first.join(".")}`;
+/** One key per address, whatever its spelling: a number for IPv4, text for IPv6, so the families cannot meet. */
+export type AddressKey = number | string;
+export const addressKey = (address: AddressRange): AddressKey =>
+  address.family === 4 ? address.first[3] : address.first.join(".");
 
 const point = (family: 4 | 6, words: Words): AddressRange => ({ family, first: words, last: words });
 

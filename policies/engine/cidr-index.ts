@@ -1,4 +1,4 @@
-import { type AddressRange, addressKey, compareWords, isPoint, networkOf, overlaps } from "./address.ts";
+import { type AddressKey, type AddressRange, addressKey, isPoint, networkOf, overlaps } from "./address.ts";
 
 /** Which of many networks hold an address: one look-up per prefix length in use, however many networks there are. */
 export type CidrIndex = {
@@ -9,11 +9,11 @@ export type CidrIndex = {
 };
 
 export const createCidrIndex = (networks: readonly AddressRange[]): CidrIndex => {
-  const byPrefix = new Map<string, { family: 4 | 6; prefix: number; byBase: Map<string, number[]> }>();
+  const byPrefix = new Map<string, { family: 4 | 6; prefix: number; byBase: Map<AddressKey, number[]> }>();
   for (const [position, network] of networks.entries()) {
     const prefix = prefixOf(network);
     const key = `${network.family}/${prefix}`;
-    const level = byPrefix.get(key) ?? { family: network.family, prefix, byBase: new Map<string, number[]>() };
+    const level = byPrefix.get(key) ?? { family: network.family, prefix, byBase: new Map<AddressKey, number[]>() };
     byPrefix.set(key, level);
     const base = addressKey(network);
     const positions = level.byBase.get(base);
@@ -23,11 +23,11 @@ export const createCidrIndex = (networks: readonly AddressRange[]): CidrIndex =>
   const levels = [...byPrefix.values()].sort((a, b) => a.prefix - b.prefix);
   const containing = (range: AddressRange): number[] => {
     const found: number[] = [];
+    const narrowest = isPoint(range) ? 128 : prefixOf(range);
     for (const { family, prefix, byBase } of levels) {
       if (family !== range.family) continue;
-      const network = networkOf({ family, first: range.first, last: range.first }, prefix);
-      if (!isPoint(range) && compareWords(network.last, range.last) < 0) break;
-      const positions = byBase.get(addressKey(network));
+      if (!isPoint(range) && prefix > narrowest) break;
+      const positions = byBase.get(baseOf(range, prefix));
       if (positions !== undefined) found.push(...positions);
     }
     return found;
@@ -41,6 +41,12 @@ export const createCidrIndex = (networks: readonly AddressRange[]): CidrIndex =>
         : [...networks.keys()].filter((position) => touches(networks, position, range)),
   };
 };
+
+/** Key of the first address of the network of this prefix around the range's first address. */
+const baseOf = (range: AddressRange, prefix: number): AddressKey =>
+  range.family === 4
+    ? (range.first[3] & (prefix === 0 ? 0 : 0xffff_ffff << (32 - prefix))) >>> 0
+    : addressKey(networkOf({ family: 6, first: range.first, last: range.first }, prefix));
 
 const touches = (networks: readonly AddressRange[], position: number, range: AddressRange): boolean => {
   const network = networks[position];

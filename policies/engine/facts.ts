@@ -145,9 +145,10 @@ const otherNames = (
   address: AddressRange | undefined,
 ): NonNullable<AssetFacts["also"]> => {
   const also: NonNullable<AssetFacts["also"]> = [];
+  if (assets.length === 0) return also;
   const seen = new Set<string>([`host|${address === undefined ? foldName(entity.value) : ""}`]);
   if (address !== undefined) seen.add(`address|${addressKey(address)}`);
-  const add = (type: "host" | "address", value: string, folded: string): void => {
+  const add = (type: "host" | "address", value: string, folded: string | number): void => {
     if (seen.has(`${type}|${folded}`)) return;
     seen.add(`${type}|${folded}`);
     also.push({ type, value });

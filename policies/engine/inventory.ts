@@ -2,7 +2,7 @@ import type { Bundle, InventoryAsset, InventorySubnet, InventoryUser } from "@re
 import { type EntityType, entityTypes } from "@reflex/protocol/entity";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { AssetFacts } from "@reflex/protocol/token";
-import { type AddressRange, addressKey, parseAddress, parseNetwork } from "./address.ts";
+import { type AddressKey, type AddressRange, addressKey, parseAddress, parseNetwork } from "./address.ts";
 import { createCidrIndex } from "./cidr-index.ts";
 
 /** Look-ups by every name a thing goes by. Names ignore case; addresses ignore spelling. */
@@ -21,12 +21,12 @@ export type Inventory = {
 /** Fails on an address or network that cannot be read: a typing error must not make a subnet silently unknown. */
 export const createInventory = (inventory: Bundle["inventory"]): Result<Inventory, string> => {
   const byHost = new Map<string, InventoryAsset[]>();
-  const byAddress = new Map<string, InventoryAsset[]>();
+  const byAddress = new Map<AddressKey, InventoryAsset[]>();
   const byUser = new Map<string, InventoryUser[]>();
   const members = new Map<string, number>();
   for (const asset of inventory.assets) {
     for (const name of new Set([asset.name, ...asset.hosts].map(foldName))) push(byHost, name, asset);
-    const keys = new Set<string>();
+    const keys = new Set<AddressKey>();
     for (const text of asset.addresses) {
       const address = parseAddress(text);
       if (address === undefined) return err(`asset ${asset.name}: ${text} is not an address`);
@@ -66,7 +66,7 @@ export const foldName = (name: string): string => {
 
 const none: readonly never[] = [];
 
-const push = <T>(map: Map<string, T[]>, key: string, value: T): void => {
+const push = <K, T>(map: Map<K, T[]>, key: K, value: T): void => {
   const values = map.get(key);
   if (values === undefined) map.set(key, [value]);
   else values.push(value);

@@ -63,7 +63,7 @@ describe("the engine decides what the reference decides", () => {
       fc.property(policySet({ permits: 6, guards: 6 }), neverTouch, world, (policies, untouchable, drawn) =>
         agrees(bundleOf(policies, untouchable), drawn),
       ),
-      { numRuns: 3_000 },
+      { numRuns: 2_000 },
     );
   });
 
@@ -137,7 +137,7 @@ describe("what a decision guarantees", () => {
           }
         },
       ),
-      { numRuns: 1_500 },
+      { numRuns: 1_000 },
     );
   });
 
@@ -246,7 +246,7 @@ describe("tokens", () => {
           expect(findings.length).toBeGreaterThan(0);
         },
       ),
-      { numRuns: 1_500 },
+      { numRuns: 1_000 },
     );
   });
 });
