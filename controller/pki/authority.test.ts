@@ -24,7 +24,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const p256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 const csrOf = async (more: object = {}, algorithm: { name: string; hash: string } = p256, name = "CN=edge-1") => {
-  const keys = (await webcrypto.subtle.generateKey(algorithm as webcrypto.EcKeyGenParams, true, [
+  const keys = (await webcrypto.subtle.generateKey(algorithm as object as webcrypto.EcKeyGenParams, true, [
     "sign",
     "verify",
   ])) as webcrypto.CryptoKeyPair;
