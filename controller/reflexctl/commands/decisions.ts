@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type ReplayReport, replayToken } from "@reflex/policies/engine/replay";
 import { entityText } from "@reflex/protocol/entity";
-import { parseJson } from "@reflex/protocol/json";
 import type { Token } from "@reflex/protocol/token";
 import { type Arguments, UsageError } from "../arguments.ts";
 import type { Client } from "../client.ts";
@@ -35,7 +34,8 @@ export const decisionsList = async (args: Arguments, client: Client): Promise<st
 
 const tokenTextOf = async (args: Arguments, client: () => Client): Promise<string> => {
   const file = args.text("file");
-  if (file !== undefined) return readFileSync(file, "utf8");
+  // An editor or `show --json` ends a file with a newline, which is no part of the token.
+  if (file !== undefined) return readFileSync(file, "utf8").replace(/\n$/, "");
   const id = args.words[2];
   if (id === undefined)
     throw new UsageError(
@@ -73,16 +73,8 @@ export const decisionsShow = async (args: Arguments, client: () => Client): Prom
   ].join("\n");
 };
 
-/** Recomputes a decision from its token alone. */
-export const replayText = (text: string): ReplayReport => {
-  const parsed = parseJson(text);
-  if (!parsed.ok)
-    return {
-      same: false,
-      findings: [{ code: "schema-invalid", path: "", stored: parsed.error.code, recomputed: parsed.error.detail }],
-    };
-  return replayToken(parsed.value, sha256Hex);
-};
+/** Recomputes a decision from its token alone. Takes the text as sealed: digests are over text, so a re-serialised token would be another. */
+export const replayText = (text: string): ReplayReport => replayToken(text, sha256Hex);
 
 export const decisionsReplay = async (
   args: Arguments,
