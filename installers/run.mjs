@@ -30,7 +30,8 @@ const findPinnedNode = () => {
   return path;
 };
 
-const child = spawn(findPinnedNode(), process.argv.slice(2), { stdio: "inherit" });
+// The channel carries nothing: its end tells the child that this process is gone, which a kill -9 could not tell otherwise.
+const child = spawn(findPinnedNode(), process.argv.slice(2), { stdio: ["inherit", "inherit", "inherit", "ipc"] });
 child.on("error", (error) => stop(`the pinned Node does not start: ${error.message}`));
 
 // A terminal sends Ctrl-C to the whole group, so the child has it already: sending it again would read as "stop at once".

@@ -1,9 +1,10 @@
-import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient } from "@reflex/controller/reflexctl/client";
 import { collectSummary } from "./collect.ts";
 import { watchLive } from "./live.ts";
+import { checkUnused, takeFolder } from "./lock.ts";
 import { readOptions, type StartOptions, usage } from "./options.ts";
 import { startParts } from "./parts.ts";
 import { checkPorts, portsOf } from "./ports.ts";
@@ -14,9 +15,18 @@ import { findings, summaryText } from "./summary.ts";
 const start = async (options: StartOptions): Promise<number> => {
   const dataDir = resolve(options.dataDir);
   checkFeed(options.feed);
+  checkUnused(dataDir);
   await checkPorts(portsOf(options.portBase, options.feed.length > 0));
   if (options.fresh && existsSync(dataDir)) removeOwnData(dataDir);
-  mkdirSync(dataDir, { recursive: true });
+  const leaveFolder = takeFolder(dataDir);
+  try {
+    return await run(options, dataDir);
+  } finally {
+    leaveFolder();
+  }
+};
+
+const run = async (options: StartOptions, dataDir: string): Promise<number> => {
   const screen = createScreen(options.json ? process.stderr : process.stdout, () => performance.now());
 
   const stopping = new AbortController();
@@ -27,6 +37,9 @@ const start = async (options: StartOptions): Promise<number> => {
   };
   process.on("SIGINT", stopOnSignal);
   process.on("SIGTERM", stopOnSignal);
+  // The wrapper that npm runs is gone, however it ended: nobody could stop this any more. Alone, it keeps nothing running.
+  process.on("disconnect", stopOnSignal);
+  process.channel?.unref();
 
   const parts = await startParts({
     options,
