@@ -70,6 +70,8 @@ export const startParts = async (request: PartsRequest): Promise<Parts> => {
         join(keysDir, "head-1.key"),
         "--weights-key",
         join(keysDir, "weights-1.key"),
+        "--host",
+        "127.0.0.1",
         "--port",
         String(port(0)),
         "--broker-port",
