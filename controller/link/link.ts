@@ -37,6 +37,8 @@ export type LinkDeps = {
   readonly nowMs: () => number;
   readonly textOf: (bytes: Uint8Array) => string | undefined;
   readonly log: (fields: Readonly<Record<string, unknown>>, message: string) => void;
+  /** Calls again and again until the returned function is called; a simulator hands in its own time. */
+  readonly every?: (ms: number, run: () => void) => () => void;
 };
 
 /** Reports under way; more are not taken and not acknowledged, and their agents send them again. */
@@ -45,7 +47,7 @@ const reportBytesMax = 64 * 1024 * 1024;
 const headsEveryMs = 120_000;
 
 export const startLink = (deps: LinkDeps): Link => {
-  const { org, heads, log } = deps;
+  const { org, heads, log, every = nodeEvery } = deps;
   const counts: Record<string, number> = {};
   let reportBytes = 0;
   const note = (what: string, agent: string, why?: Refusal): void => {
@@ -172,11 +174,11 @@ export const startLink = (deps: LinkDeps): Link => {
     onMessage,
     onConnected: () => repeat(sayEverything),
   });
-  const headTimer = setInterval(() => {
+  const stopHeads = every(headsEveryMs, () => {
     if (mqtt.connected()) repeat(async () => sendHeads(await deps.sites()));
-  }, headsEveryMs);
+  });
   // Three missed heartbeats; a last will can be lost with its broker.
-  const quietTimer = setInterval(() => deps.fleet.quiet(60).catch(() => undefined), 15_000);
+  const stopQuiet = every(15_000, () => void deps.fleet.quiet(60).catch(() => undefined));
 
   return {
     sendKill,
@@ -184,11 +186,16 @@ export const startLink = (deps: LinkDeps): Link => {
     connected: mqtt.connected,
     counts: () => counts,
     stop: async () => {
-      clearInterval(headTimer);
-      clearInterval(quietTimer);
+      stopHeads();
+      stopQuiet();
       await mqtt.stop();
     },
   };
+};
+
+const nodeEvery = (ms: number, run: () => void): (() => void) => {
+  const timer = setInterval(run, ms);
+  return () => clearInterval(timer);
 };
 
 const read = <T>(deps: Pick<LinkDeps, "textOf">, payload: Uint8Array, check: Check<T>): Result<T, Refusal> => {
