@@ -24,7 +24,9 @@ export const createCounters = (limitOf: (policyId: string) => Limit | undefined)
   const usesByKey = new Map<string, Use[]>();
 
   const reserve: Counters["reserve"] = (row) => {
-    const use = { atMs: row.atMs, target: entityKey(row.command.target), commandId: row.command.command_id };
+    // From the decision on, not from the row's last step: rebuilt after a restart, it must be the same use at the same time.
+    const atMs = Date.parse(row.command.issued_at);
+    const use = { atMs, target: entityKey(row.command.target), commandId: row.command.command_id };
     for (const key of row.limits) {
       const uses = usesByKey.get(key) ?? [];
       if (uses.length === 0) usesByKey.set(key, uses);
