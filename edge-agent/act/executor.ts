@@ -162,7 +162,8 @@ export const createExecutor = (deps: ExecutorDeps): Executor => {
       return ok(undefined);
     },
     tick,
-    reconcile: (connectorName) => reconcileConnector(deps, connectorName, [...lanes.values()]),
+    reconcile: (connectorName) =>
+      reconcileConnector({ ...deps, callTimeoutMs: limits.callTimeoutMs }, connectorName, () => [...lanes.values()]),
     inForce: () => rowsOf().filter(isSettled),
     pending: () => rowsOf().filter((row) => !isSettled(row)),
     drain,

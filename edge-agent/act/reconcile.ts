@@ -1,12 +1,15 @@
 import { entityKey, entityText } from "@reflex/protocol/entity";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
-import type { Clock, Connector, Journal, Log } from "../ports.ts";
+import type { Clock, Connector, Journal, Log, Timers } from "../ports.ts";
 import { eventWrite } from "../report/records.ts";
+import { callWithin, detailOf } from "./calls.ts";
 import type { Lane } from "./lane.ts";
 
 type ReconcileDeps = {
   readonly clock: Clock;
+  readonly timers: Timers;
+  readonly callTimeoutMs: number;
   readonly journal: Pick<Journal, "write">;
   readonly connectors: ReadonlyMap<string, Connector>;
   readonly log: Log;
@@ -23,15 +26,17 @@ const namesMax = 10;
 export const reconcileConnector = async (
   deps: ReconcileDeps,
   name: string,
-  lanes: readonly Lane[],
+  lanes: () => readonly Lane[],
 ): Promise<Result<{ readonly missing: number; readonly unowned: number }, Refusal>> => {
   const connector = deps.connectors.get(name);
   if (connector === undefined) return err(refusal("connector-unknown", name));
-  const listed = await connector.listInForce();
+  const asked = await callWithin(deps.timers, deps.callTimeoutMs, connector.listInForce);
+  if (asked.kind !== "answered") return err(refusal("connector-timeout", detailOf(asked)));
+  const listed = asked.answer;
   if (!listed.ok) return listed;
 
   const actual = new Set(listed.value.map(({ action, target }) => `${action}|${entityKey(target)}`));
-  const rows = lanes
+  const rows = lanes()
     .flatMap((lane) => lane.rows().map((row) => ({ lane, row })))
     .filter(({ row }) => row.command.connector === name);
   const owned = new Set(rows.map(({ row }) => `${row.command.action}|${entityKey(row.command.target)}`));
