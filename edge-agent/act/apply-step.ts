@@ -116,6 +116,11 @@ export const createApplySteps = ({
       entry.isProvenAbsent = true;
       return;
     }
+    // Waiting for the disk, for a slot or for a busy machine may have taken all of its time.
+    if (clock.nowMs() >= entry.deadlineMs) {
+      release();
+      return giveUp(entry, "stale", "its time was up before a call got through");
+    }
     entry.isProvenAbsent = false;
     const result = await callWithin(timers, limits.callTimeoutMs, () =>
       connector.apply(callOf(entry, entry.deadlineMs, clock.nowMs())),

@@ -142,6 +142,22 @@ describe("a lease", () => {
     await world.journal().close();
   });
 
+  test("that was over before its turn came is never begun", async () => {
+    const world = createWorld();
+    // As many as fill every call the connector takes at once until the others' time is up.
+    world.farEnd.fates = ["not done, no answer"];
+    const rows = Array.from({ length: 60 }, (_, at) => planned(`203.0.113.${at + 1}`, 10, world.time.clock.nowMs()));
+    await world.plan(rows);
+    await world.time.advance(15_000);
+    world.farEnd.fates = [];
+    await world.time.advance(5 * 60_000);
+    expect(world.farEnd.violations).toEqual([]);
+    expect(world.farEnd.applyCalls.size).toBeLessThan(rows.length);
+    for (const row of rows) expect(["undone", "failed"]).toContain(stateOf(world, row));
+    expect(world.farEnd.present.size).toBe(0);
+    await world.journal().close();
+  });
+
   test("that ended while the agent was down is undone as soon as it is up", async () => {
     const world = createWorld();
     const row = planned("203.0.113.1", 60, world.time.clock.nowMs());

@@ -72,6 +72,7 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
       apply: (call) => {
         if (!isAlive()) return never();
         if (farEnd.isKilled) violations.push(`applied ${keyOf(call)} while killed`);
+        if (call.ttlSeconds <= 0) violations.push(`applied ${keyOf(call)} when its lease was over`);
         const durable = farEnd.durableState(call.commandId);
         if (durable !== "sent") violations.push(`applied ${keyOf(call)} with ${durable} on the disk`);
         if (call.undoData !== "was absent") violations.push(`applied ${keyOf(call)} without undo data`);
