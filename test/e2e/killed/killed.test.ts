@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Child } from "@reflex/installers/start/child";
 import { replayToken } from "@reflex/policies/engine/replay";
 import { firstPrevious } from "@reflex/protocol/token";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -15,12 +16,15 @@ import { createSender, type Sender } from "./sender.ts";
 import { killed, type Site, serves, startSite } from "./site.ts";
 
 /** `REFLEX_KILLS=200` for the long run; `REFLEX_SEED` repeats its dice, though never its timing. */
-const kills = Number(process.env["REFLEX_KILLS"] ?? 60);
+const kills = Number(process.env["REFLEX_KILLS"] ?? 40);
 const seed = Number(process.env["REFLEX_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const ttlSeconds = 10;
 const criticalTtlSeconds = 15;
-/** A lease ends late only by the time nobody was alive to end it: a few boots in a row that were killed, on a slow machine. */
-const slackMs = 15_000;
+/** Every so many lives one is left to do its work before it is killed: the one that must end what is overdue. */
+const killsBetweenRests = 12;
+const restMs = 5_000;
+/** Once an agent lives, what is due or overdue has ended within this; less by far on a machine that is not busy. */
+const slackMs = 4_000;
 const quietWithinMs = 60_000;
 const killedWithinMs = 180_000 + kills * 8_000;
 
@@ -31,6 +35,8 @@ let sender: Sender;
 let counts: FarEndCounts;
 let stored: Stored;
 let own: Awaited<ReturnType<typeof readOwn>>;
+/** When an agent was alive and left alone. */
+const rests: { readonly fromMs: number; readonly untilMs: number }[] = [];
 
 const pause = (delayMs: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, delayMs));
 const sha256Hex = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
@@ -65,7 +71,8 @@ beforeAll(async () => {
   for (let life = 1; life < kills; life += 1) {
     const agent = site.startAgent();
     // A third dies while it starts, the others while they work.
-    if (dice.chance(0.35)) await pause(dice.below(900));
+    if (life % killsBetweenRests === 0) await rest(agent);
+    else if (dice.chance(0.35)) await pause(dice.below(900));
     else {
       await serves(agent);
       await pause(dice.below(400));
@@ -77,6 +84,7 @@ beforeAll(async () => {
   // Left alone at last: everything sent is acknowledged, everything in force ends, everything is reported.
   const last = site.startAgent();
   await serves(last);
+  rests.push({ fromMs: Date.now(), untilMs: Number.POSITIVE_INFINITY });
   await within(sender.finish(), 30_000, () => `not everything is acknowledged: ${JSON.stringify(sender.figures())}`);
   await quiet(farEndUrl);
   await last.stop(20_000);
@@ -99,6 +107,19 @@ afterAll(async () => {
   delete process.env["NODE_COMPILE_CACHE"];
   if (process.env["REFLEX_KEEP"] === undefined) rmSync(folder, { recursive: true, force: true });
 }, 60_000);
+
+const rest = async (agent: Child): Promise<void> => {
+  await serves(agent);
+  const fromMs = Date.now();
+  await pause(restMs);
+  rests.push({ fromMs, untilMs: Date.now() });
+};
+
+/** What is due at this time has ended by then: on time while an agent lives, else soon after one is left to live. */
+const endsBy = (dueMs: number): number => {
+  const lasting = rests.find(({ untilMs }) => dueMs + slackMs <= untilMs);
+  return Math.max(dueMs, lasting?.fromMs ?? Number.POSITIVE_INFINITY) + slackMs;
+};
 
 /** Nothing in force, no lease open, no report under way. */
 const quiet = async (farEndUrl: string): Promise<void> => {
@@ -175,8 +196,14 @@ describe(`an agent killed ${kills} times while detections arrive`, () => {
 
   test("every lease is undone by its deadline or reported stuck", () => {
     expect(counts.present, "in force after every lease has ended").toEqual([]);
+    // One that was cut off before its call got through, again and again, is given up, and says so: nothing of it was ever there.
+    const effectless = new Set<string>(
+      own.commands.filter((row) => counts.effects[keyOf(row)] === undefined).map(({ command }) => command.command_id),
+    );
     expect(
-      stored.commands.filter(({ state }) => state !== "undone"),
+      stored.commands.filter(
+        ({ state, command_id }) => state !== "undone" && !(state === "failed" && effectless.has(command_id)),
+      ),
       "commands that did not come to their end",
     ).toEqual([]);
     const late = timesInForce(counts.calls).flatMap(({ target, fromMs, untilMs = Number.POSITIVE_INFINITY }) => {
@@ -185,16 +212,17 @@ describe(`an agent killed ${kills} times while detections arrive`, () => {
         (command) =>
           target === `block_ip ${command.target.value}` &&
           Date.parse(command.issued_at) <= untilMs &&
-          Date.parse(command.undo_at ?? "") >= fromMs,
+          // A call that set out in time may arrive a moment after it.
+          Date.parse(command.undo_at ?? "") >= fromMs - slackMs,
       );
       const dueMs = Math.max(...leases.map(({ undo_at }) => Date.parse(undo_at ?? "")));
-      return untilMs > dueMs + slackMs ? [`${target}: ${untilMs - dueMs} ms after the end of ${leases.length}`] : [];
+      return untilMs > endsBy(dueMs) ? [`${target}: ${untilMs - dueMs} ms after the end of ${leases.length}`] : [];
     });
-    expect(late).toEqual([]);
-    const tooLong = stored.commands.filter(
-      ({ issued_at, undo_at, ttl }) => Date.parse(undo_at ?? "") - Date.parse(issued_at) > ttl * 1_000 + slackMs,
+    expect(late, "in force beyond the end of their leases").toEqual([]);
+    const moved = stored.commands.filter(
+      ({ issued_at, undo_at, ttl }) => Date.parse(undo_at ?? "") > endsBy(Date.parse(issued_at)) + ttl * 1_000,
     );
-    expect(tooLong, "deadlines that a restart moved").toEqual([]);
+    expect(moved, "deadlines that a restart moved").toEqual([]);
   });
 
   test("a record acknowledged is a record stored", async () => {
