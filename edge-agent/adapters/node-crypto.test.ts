@@ -1,4 +1,4 @@
-import { generateKeyPairSync, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createNodeCrypto } from "./node-crypto.ts";
@@ -95,4 +95,15 @@ describe("base64 and text have one spelling", () => {
     }
     expect(crypto.textOf(crypto.utf8("käse €"))).toBe("käse €");
   });
+});
+
+test("text and bytes are hashed like a stream of UTF-8, lone surrogates too", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(0xffff)), (units) => {
+      const text = String.fromCharCode(...units);
+      const expected = createHash("sha256").update(text).digest("hex");
+      expect(crypto.sha256Hex(text)).toBe(expected);
+      expect(crypto.sha256Hex(crypto.utf8(text))).toBe(expected);
+    }),
+  );
 });
