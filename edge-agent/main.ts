@@ -13,8 +13,9 @@ import { nodeTimers } from "./adapters/node-timers.ts";
 import { createPinoLog } from "./adapters/pino-log.ts";
 import { createSource, type OpenedSource } from "./adapters/sources.ts";
 import { createWorkerSelfTest } from "./adapters/worker-self-test.ts";
-import { type Assembled, assembleAgent } from "./assemble.ts";
+import { type Assembled, assembleAgent, type World } from "./assemble.ts";
 import { type AgentConfig, readConfig } from "./config.ts";
+import { warmUp } from "./decide/warm-up.ts";
 import { type AgentIdentity, enrolAgent, keepRenewed, loadIdentity } from "./link/enrol.ts";
 import { createHttpsLink } from "./link/https-link.ts";
 import { createMqttLink } from "./link/mqtt-link.ts";
@@ -147,6 +148,8 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
     journal,
     log,
     tell,
+    self,
+    crypto,
     monotonicMs: wall.monotonicMs,
     firstSequence,
     isStopping: () => isStopping,
@@ -200,6 +203,8 @@ type ListenDeps = {
   readonly journal: Journal;
   readonly log: Log;
   readonly tell: (told: Told) => void;
+  readonly self: World["self"];
+  readonly crypto: World["crypto"];
   readonly monotonicMs: () => number;
   readonly firstSequence: number;
   readonly isStopping: () => boolean;
@@ -215,7 +220,9 @@ const listen = async (deps: ListenDeps): Promise<void> => {
     if (deps.isStopping()) return;
     await new Promise((wake) => nodeTimers.after(50, () => wake(undefined)));
   }
-  const { bundle, weights } = assembled.activation.active() ?? {};
+  const policy = assembled.activation.active();
+  if (policy !== undefined) warmUp(policy, assembled.activation.bundle()?.value.cases ?? [], deps);
+  const { bundle, weights } = policy ?? {};
   tell({ kind: "policy", bundle, weights });
   const endings: Promise<unknown>[] = [];
   for (const { kind, source } of deps.sources) {
