@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
@@ -57,7 +57,8 @@ const writeCopy = (folder: string, slot: string, copy: Copy): void => {
   const body = JSON.stringify(copy);
   const file = openSync(join(folder, slot), "w", 0o600);
   try {
-    writeSync(file, `${checksumOf(body)} ${body}\n`);
+    // Not writeSync: that may write a part of it on a disk that fills up, and call it done.
+    writeFileSync(file, `${checksumOf(body)} ${body}\n`);
     fsyncSync(file);
   } finally {
     closeSync(file);

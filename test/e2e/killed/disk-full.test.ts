@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { signKill } from "@reflex/controller/reflexctl/kill";
 import type { RecordResult } from "@reflex/edge-agent/listen/webhook";
+import { openMarks } from "@reflex/edge-agent/store/marks";
 import type { Child } from "@reflex/installers/start/child";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readCounts } from "../../fixtures/http-far-end.ts";
@@ -157,4 +158,26 @@ describe.skipIf(obstacle !== undefined)("an agent whose disk is full", () => {
     expect(tokens.map(({ token }) => token.detection.event_id)).toEqual([1, 2, 3, 4, 5, 6].map((n) => `full:${n}`));
     expect(commands.map(({ state }) => state)).toEqual(commands.map(() => "undone"));
   }, 120_000);
+});
+
+describe.skipIf(obstacle !== undefined)("marks on a full disk", () => {
+  test("what does not fit is refused, and what was kept is still kept", () => {
+    const folder = mkdtempSync(join(tmpdir(), "reflex-marks-"));
+    const disk = mountSmallDisk(folder, 1);
+    try {
+      const valuesOf = (count: number): Record<string, number> =>
+        Object.fromEntries(Array.from({ length: count }, (_, at) => [`kill/org/site/agent-${at}`, 7]));
+      const marks = openMarks(join(folder, "marks"));
+      expect(marks.raise(valuesOf(200))).toMatchObject({ ok: true });
+      disk.fill();
+      expect(marks.raise(valuesOf(800))).toMatchObject({ ok: false, error: { code: "disk-full" } });
+      expect(openMarks(join(folder, "marks")).values()).toEqual(valuesOf(200));
+      disk.free();
+      expect(marks.raise(valuesOf(800))).toMatchObject({ ok: true });
+      expect(openMarks(join(folder, "marks")).values()).toEqual(valuesOf(800));
+    } finally {
+      disk.remove();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 });
