@@ -135,6 +135,20 @@ export const startLink = (deps: LinkDeps): Link => {
     deps.live.tell({ kind: "agent", at: new Date(deps.nowMs()).toISOString(), agent, online: false });
   };
 
+  // What an agent says of itself is taken in the order it came: writes run on several connections, and the older of two
+  // states written last would hide a refusal or a kill until the next heartbeat.
+  const turns = new Map<string, Promise<void>>();
+  const inTurn = (agent: string, take: () => Promise<void>): Promise<void> => {
+    const turn = (turns.get(agent) ?? Promise.resolve()).then(take);
+    const passed = turn
+      .catch(() => undefined)
+      .then(() => {
+        if (turns.get(agent) === passed) turns.delete(agent);
+      });
+    turns.set(agent, passed);
+    return turn;
+  };
+
   const handlers = { report: onReport, syncRequest: onSync, heartbeat: onHeartbeat, presence: onPresence };
 
   const onMessage = (topic: string, payload: Uint8Array): void => {
@@ -143,7 +157,9 @@ export const startLink = (deps: LinkDeps): Link => {
       note("refused", "", refusal("schema-invalid", "no such topic"));
       return;
     }
-    handlers[up.name](up.agent, payload).catch((error: unknown) => {
+    const take = (): Promise<void> => handlers[up.name](up.agent, payload);
+    // Reports stand in a line of their own, and must not wait for a sync.
+    (up.name === "report" ? take() : inTurn(up.agent, take)).catch((error: unknown) => {
       const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
       note("failed", up.agent, refusal("store-failed", cause instanceof Error ? cause.message.slice(0, 200) : ""));
     });

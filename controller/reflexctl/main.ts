@@ -88,7 +88,10 @@ const run = async (argv: readonly string[]): Promise<Outcome> => {
     return await command(args.value);
   } catch (error) {
     if (error instanceof UsageError) return { text: error.message, exitCode: 1 };
-    throw error;
+    // A file that is no JSON, a folder nobody may write to: a person needs the sentence, whoever mends this needs the stack.
+    const text = error instanceof Error ? error.message : String(error);
+    const stack = process.env["REFLEX_STACK"] === undefined || !(error instanceof Error) ? "" : `\n${error.stack}`;
+    return { text: `reflexctl ${args.value.words.join(" ")}: ${text}${stack}`, exitCode: 1 };
   }
 };
 

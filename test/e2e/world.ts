@@ -253,8 +253,14 @@ const postBytes = (
   body: Uint8Array | string,
 ): Promise<{ status: number; body: Record<string, unknown> }> =>
   new Promise((done, fail) => {
-    const headers = { authorization: `Bearer ${bearer}`, "content-type": "application/json" };
+    const headers = {
+      authorization: `Bearer ${bearer}`,
+      "content-type": "application/json",
+      "content-length": Buffer.byteLength(body),
+    };
+    let isAnswered = false;
     const call = request(url, { method: "POST", ca, headers, timeout: 60_000 }, (answer) => {
+      isAnswered = true;
       let text = "";
       answer.setEncoding("utf8").on("data", (part: string) => {
         text += part;
@@ -262,8 +268,19 @@ const postBytes = (
       answer.on("end", () => done({ status: answer.statusCode ?? 0, body: readObject(text) }));
       answer.on("error", fail);
     });
-    call.on("error", fail);
-    call.end(body);
+    // Whoever is refused before all is sent has the answer already.
+    call.on("error", (error) => (isAnswered ? undefined : fail(error)));
+    const bytes = Buffer.from(body);
+    const write = async (): Promise<void> => {
+      for (let at = 0; at < bytes.length && !isAnswered; at += 65_536)
+        await new Promise<void>((next) =>
+          call.write(bytes.subarray(at, at + 65_536), () => setTimeout(next, at === 0 ? 100 : 0)),
+        );
+      if (isAnswered) call.destroy();
+      else call.end();
+    };
+    if (bytes.length < 1_000_000) call.end(bytes);
+    else void write();
   });
 
 const readObject = (text: string): Record<string, unknown> => {

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { resolve, sep } from "node:path";
 import type { Envelope } from "@reflex/protocol/envelope";
+import { bundleBytesMax } from "@reflex/protocol/limits";
 import { type Arguments, required, UsageError } from "../arguments.ts";
 import { signPolicyFolder } from "../bundle.ts";
 import type { Client } from "../client.ts";
@@ -54,9 +55,21 @@ const signFolder = (args: Arguments, dir: string, keys: readonly KeyFile[], now:
 export const bundlePublish = async (args: Arguments, client: Client): Promise<string> => {
   const file = args.words[2] ?? required(args, "file", "bundle-1.json");
   if (!existsSync(file)) throw new UsageError(`no file ${file}; make it with: reflexctl bundle sign`);
-  const answer = await client.post<{ version: number; hash: string }>(
-    "/v1/bundles",
-    JSON.parse(readFileSync(file, "utf8")) as Envelope,
-  );
+  const answer = await client.post<{ version: number; hash: string }>("/v1/bundles", readEnvelopeFile(file));
   return `published version ${answer.version} (${answer.hash}); agents fetch, verify and activate it: reflexctl agents`;
 };
+
+/** Only what is surely none is refused here; whether it may be published, the controller says. */
+const readEnvelopeFile = (file: string): Envelope => {
+  const { size } = statSync(file);
+  if (size > releaseBytesMax)
+    throw new UsageError(`${file} has ${size} bytes, and a bundle ${releaseBytesMax} at most; is it the right file?`);
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as Envelope;
+  } catch {
+    throw new UsageError(`${file} is not JSON, so no signed bundle; make one with: reflexctl bundle sign`);
+  }
+};
+
+/** Base64 and the envelope around the payload, as the controller takes it. */
+const releaseBytesMax = Math.ceil((bundleBytesMax * 4) / 3) + 64 * 1024;
