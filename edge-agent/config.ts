@@ -4,11 +4,12 @@ import { segmentPattern } from "@reflex/protocol/ids";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
+import { formats } from "./admit/normalise/recognise.ts";
 
 const Segment = Type.String({ pattern: segmentPattern });
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
 const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
-const Format = Type.Optional(Type.Enum(["auto", "native", "suricata", "wazuh", "protobuf"]));
+const Format = Type.Optional(Type.Enum(formats));
 
 const SourceConfig = Type.Union([
   Type.Object(

@@ -1,3 +1,4 @@
+import { newCommandId, newDecisionId } from "@reflex/protocol/ids";
 import type { Limit } from "@reflex/protocol/policy";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import { expect, test } from "vitest";
@@ -9,8 +10,8 @@ const decidedMs = Date.UTC(2026, 0, 1);
 
 const rowAt = (state: CommandRow["state"], atMs: number): CommandRow => ({
   command: {
-    command_id: "019cb000-0000-7000-8000-000000000001",
-    decision_id: "019cb000-0000-7000-8000-000000000002",
+    command_id: newCommandId(decidedMs, new Uint8Array(10)),
+    decision_id: newDecisionId(decidedMs, new Uint8Array(10)),
     action: "block_ip",
     target: { type: "address", value: "203.0.113.9" },
     reason: "test",

@@ -21,7 +21,7 @@ export type Calibration = {
 export type Score = Calibration & { readonly score: number; readonly factors: Factor[] };
 
 /** `<site>`, `<site>|<source>|<rule>`, `<site>|<source>|<rule>|<class>`: broadest first. */
-export const cellKeys = (site: string, detection: Detection, assetClass: string | undefined): string[] => {
+const cellKeys = (site: string, detection: Detection, assetClass: string | undefined): string[] => {
   const rule = `${site}|${detection.source.kind}|${detection.rule.id}`;
   return assetClass === undefined ? [site, rule] : [site, rule, `${rule}|${assetClass}`];
 };

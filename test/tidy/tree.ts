@@ -63,4 +63,4 @@ const resolveImport = (path: string, specifier: string): string => {
 
 export const lineOf = (text: string, index: number): number => text.slice(0, index).split("\n").length;
 
-export const fromRoot = (path: string): string => relative(root, path).split(sep).join("/");
+const fromRoot = (path: string): string => relative(root, path).split(sep).join("/");
