@@ -16,12 +16,12 @@ import { createSender, type Sender } from "./sender.ts";
 import { killed, type Site, serves, startSite } from "./site.ts";
 
 /** `REFLEX_KILLS=200` for the long run; `REFLEX_SEED` repeats its dice, though never its timing. */
-const kills = Number(process.env["REFLEX_KILLS"] ?? 30);
+const kills = Number(process.env["REFLEX_KILLS"] ?? 20);
 const seed = Number(process.env["REFLEX_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const ttlSeconds = 10;
 const criticalTtlSeconds = 15;
 /** Every so many lives one is left to do its work before it is killed: the one that must end what is overdue. */
-const killsBetweenRests = 10;
+const killsBetweenRests = 8;
 const restMs = 5_000;
 /** Once an agent lives, what is due or overdue has ended within this; less by far on a machine that is not busy. */
 const slackMs = 4_000;
