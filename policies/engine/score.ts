@@ -20,12 +20,6 @@ export type Calibration = {
 };
 export type Score = Calibration & { readonly score: number; readonly factors: Factor[] };
 
-/** `<site>`, `<site>|<source>|<rule>`, `<site>|<source>|<rule>|<class>`: broadest first. */
-const cellKeys = (site: string, detection: Detection, assetClass: string | undefined): string[] => {
-  const rule = `${site}|${detection.source.kind}|${detection.rule.id}`;
-  return assetClass === undefined ? [site, rule] : [site, rule, `${rule}|${assetClass}`];
-};
-
 /**
  * Beta shrinkage from broad to narrow: p = (k + m p_parent) / (n + m). The site's parent is the confidence that came with
  * the detection, at the strength of the prior; a cell that does not exist changes nothing.

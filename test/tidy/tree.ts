@@ -1,6 +1,6 @@
 // Which files the rules of the house look at, and what those files import.
 import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join, posix, relative, sep } from "node:path";
+import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -62,5 +62,3 @@ const resolveImport = (path: string, specifier: string): string => {
 };
 
 export const lineOf = (text: string, index: number): number => text.slice(0, index).split("\n").length;
-
-const fromRoot = (path: string): string => relative(root, path).split(sep).join("/");
