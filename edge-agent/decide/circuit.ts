@@ -9,8 +9,9 @@ export type Circuit = {
   /** May one more action be planned? Opens the circuit when the rate is reached. */
   readonly closed: (nowMs: number, actionsPerMinuteMax: number) => boolean;
   readonly noteAction: (atMs: number) => void;
-  readonly openUntilMs: () => number;
-  readonly restore: (openUntilMs: number) => void;
+  /** After a restart: until when it is open, and when the last actions were. */
+  readonly restore: (openUntilMs: number, actedAtMs: readonly number[]) => void;
+  readonly windowMs: number;
 };
 
 export const createCircuit = (onOpen: (untilMs: number) => void): Circuit => {
@@ -29,8 +30,9 @@ export const createCircuit = (onOpen: (untilMs: number) => void): Circuit => {
       onOpen(openUntilMs);
       return false;
     },
-    openUntilMs: () => openUntilMs,
-    restore: (untilMs) => {
+    windowMs,
+    restore: (untilMs, actedAtMs) => {
+      recent = [...actedAtMs];
       openUntilMs = Math.max(openUntilMs, untilMs);
     },
   };

@@ -76,7 +76,11 @@ export const createMemory = (deps: MemoryDeps): Memory => {
     for (const row of journal.decidedSince(sinceMs)) history.note(row);
     for (const row of journal.commandsSince(sinceMs)) if (row.state !== "failed") counters.reserve(row);
     for (const row of journal.openCommands()) leases.note(row);
-    circuit.restore(Number(journal.mark(circuitMark) ?? 0));
+    const recent = journal.commandsSince(deps.clock.nowMs() - circuit.windowMs);
+    circuit.restore(
+      Number(journal.mark(circuitMark) ?? 0),
+      recent.map(({ command }) => Date.parse(command.issued_at)),
+    );
   };
   reload();
 
