@@ -12,6 +12,10 @@ export type Entry = {
   /** Some call for it ended without an answer, here or before a crash. */
   hasDoubt: boolean;
   undoReason: string;
+  /** The call that was under way when the agent died has been seen to arrive. */
+  endLateCall: () => void;
+  /** Times that the record of an early undo found no room on the disk. */
+  diskTries: number;
   /** Tries of the present state that brought no answer. */
   triesInState: number;
   /** Verify answers "absent" in the present state. */
@@ -41,6 +45,8 @@ export const createEntry = (
     hasWaited: false,
     hasDoubt: row.state !== "planned",
     undoReason: "",
+    endLateCall: () => {},
+    diskTries: 0,
     triesInState: 0,
     absentReads: 0,
     unwritten: [],

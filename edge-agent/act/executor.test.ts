@@ -232,6 +232,47 @@ describe("a lease", () => {
     });
     await world.journal().close();
   });
+
+  test("is undone although the call of a killed agent arrives after its end", async () => {
+    const world = createWorld();
+    world.farEnd.outlivesCaller = true;
+    world.farEnd.fates = ["done late"];
+    const row = planned("203.0.113.1", 6, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    expect(stateOf(world, row)).toBe("sent");
+    world.farEnd.fates = [];
+    // Dies when it gives up on the call, four seconds before that arrives.
+    world.crashBefore = new Set(Array.from({ length: 1_000 }, (_, index) => index));
+    await world.time.advance(4_020);
+    world.crashBefore = new Set();
+    await world.time.advance(120_000);
+    expect(world.farEnd.applied.get(row.command.idempotency_key)).toBe(1);
+    expect([...world.farEnd.present]).toEqual([]);
+    expect(["undone", "failed"]).toContain(stateOf(world, row));
+    await world.journal().close();
+  });
+
+  test("ended early is over on the disk first; a disk that stays full holds that up for a moment only", async () => {
+    for (const isFullForLong of [false, true]) {
+      const world = createWorld();
+      const row = planned("203.0.113.1", 600, world.time.clock.nowMs());
+      await world.plan([row]);
+      await world.time.advance(1_000);
+      world.diskFull = new Set(Array.from({ length: 1_000 }, (_, index) => index));
+      world.executor().undoNow(row.command.command_id, "false positive");
+      await world.time.advance(500);
+      expect(world.farEnd.undoCalls()).toBe(0);
+      if (!isFullForLong) world.diskFull = new Set();
+      await world.time.advance(10_000);
+      expect(world.farEnd.undoCalls()).toBe(1);
+      expect(stateOf(world, row)).toBe(isFullForLong ? "in_force" : "undone");
+      world.diskFull = new Set();
+      await world.time.advance(2_000);
+      expect(stateOf(world, row)).toBe("undone");
+      await world.journal().close();
+    }
+  });
 });
 
 describe("brakes", () => {

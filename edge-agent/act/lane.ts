@@ -145,6 +145,17 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
   const undoStep = createUndoStep(parts);
   const verify = createVerifyStep(parts, applySteps.resend, undoStep.callUndo);
 
+  /** The process that made it is gone, the call may not be: a proxy or a busy server can still carry it out. */
+  const expectLateCall = (entry: Entry): void => {
+    const late = Symbol(entry.row.command.command_id);
+    lateCalls.add(late);
+    entry.endLateCall = () => {
+      cancel();
+      if (lateCalls.delete(late)) poke();
+    };
+    const cancel = deps.timers.after(limits.lateCallMs, entry.endLateCall);
+  };
+
   const find = (commandId: string): Entry | undefined =>
     entries.find(({ row }) => row.command.command_id === commandId);
 
@@ -153,6 +164,7 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
     add: (row, isRecovered) => {
       const entry = createEntry(row, description, limits, clock.nowMs(), isRecovered);
       entries.push(entry);
+      if (isRecovered && mayBeUnderWay.has(row.state)) expectLateCall(entry);
       if (row.state !== "planned") deps.onDeadline(entry.deadlineMs, lane);
     },
     rows: () => entries.map(({ row }) => row),
@@ -197,4 +209,6 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
   return lane;
 };
 
+/** States in which an apply call may have been without an answer when the agent stopped. */
+const mayBeUnderWay: ReadonlySet<CommandRow["state"]> = new Set(["sent", "pending_verification", "undoing"]);
 const isEnding = (row: CommandRow): boolean => row.state === "undoing" || row.state === "stuck";

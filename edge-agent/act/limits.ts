@@ -22,6 +22,8 @@ export type ExecutorLimits = {
   readonly stuckRetryMs: number;
   /** After a failed commit. */
   readonly diskRetryMs: number;
+  /** Tries to write down an early undo before it is made all the same: a full disk may last, and somebody is cut off by mistake. */
+  readonly earlyUndoDiskTriesMax: number;
   /** A plan found at start that is older is withdrawn: what was right to do a quarter of an hour ago may be wrong now. */
   readonly plannedAgeMaxMs: number;
 };
@@ -39,5 +41,6 @@ export const executorLimits: ExecutorLimits = {
   undoBackoff: { firstMs: 500, mostMs: 120_000 },
   stuckRetryMs: 5 * 60_000,
   diskRetryMs: 1_000,
+  earlyUndoDiskTriesMax: 5,
   plannedAgeMaxMs: 15 * 60_000,
 };

@@ -29,6 +29,8 @@ export type FarEnd = {
   readonly violations: string[];
   fates: readonly Fate[];
   isKilled: boolean;
+  /** A call that is under way is carried out although whoever made it has died. */
+  outlivesCaller: boolean;
   /** State of the command on the disk, asked when a call arrives: only what is durable may leave the agent. */
   durableState: (commandId: string) => string | undefined;
 };
@@ -58,6 +60,7 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
     violations,
     fates: [],
     isKilled: false,
+    outlivesCaller: false,
     durableState: () => undefined,
     connector: (isAlive) => ({
       name: "far-end",
@@ -89,7 +92,7 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
           case "done late":
             return new Promise((resolve) => {
               time.timers.after(9_000, () => {
-                if (isAlive()) doApply(call);
+                if (isAlive() || farEnd.outlivesCaller) doApply(call);
                 resolve({ kind: "applied" });
               });
             });

@@ -19,14 +19,22 @@ export const createUndoStep = ({ connector, description, slots, deps, record, la
 
   const undo = async (entry: Entry): Promise<void> => {
     const isStuck = entry.row.state === "stuck";
-    if (!isStuck) {
+    if (!isStuck && entry.diskTries === 0) {
       const detail = entry.undoReason || undefined;
       advance(entry, ["undo"], {
         undoAttempts: entry.row.undoAttempts + 1,
         ...(detail === undefined ? {} : { detail, code: undefined }),
       });
-      await flush(entry);
     }
+    const isStored = await flush(entry);
+    // Before its deadline nothing on the disk says that this lease is over: after a crash it would look alive, found missing,
+    // and be applied again. So the record comes first, as long as the disk may only have hiccuped.
+    const isEarly = clock.nowMs() < entry.deadlineMs;
+    if (!isStored && isEarly && entry.diskTries < limits.earlyUndoDiskTriesMax) {
+      entry.diskTries += 1;
+      return wait(entry, limits.diskRetryMs);
+    }
+    entry.diskTries = 0;
     const left = await callUndo(entry);
     // A person may have marked it meanwhile.
     if (isTerminal(entry.row.state)) return;

@@ -28,6 +28,7 @@ export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Pro
     if (answer.kind === "unknown" || (answer.kind === "absent" && lateCalls.size > 0))
       return verifyLater(entry, answer.detail);
     if (answer.kind === "absent") return absent(entry);
+    if (holdersBeside(entry, entries(), clock.nowMs()).length === 0) entry.endLateCall();
     const isFirstWord =
       entry.row.state === "pending_verification" &&
       entry.row.code !== "verify-unknown" &&
