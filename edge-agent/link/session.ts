@@ -172,7 +172,8 @@ export const createSession = (deps: SessionDeps): Session => {
 
   // Kill first: nothing in the answer may let one more action through before the stop in it is heard.
   const applySync = async (response: SyncResponse): Promise<Result<void, Refusal>> => {
-    for (const envelope of response.kills) await takeKill("sync", crypto.utf8(JSON.stringify(envelope)));
+    // All at once: each is in force as it is read, and none waits for the disk of the one before.
+    await Promise.all(response.kills.map((envelope) => takeKill("sync", crypto.utf8(JSON.stringify(envelope)))));
     const head = takeHead("sync", crypto.utf8(JSON.stringify(response.head)));
     deps.reporter.acknowledge(response.acknowledged);
     return head;
