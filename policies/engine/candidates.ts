@@ -32,7 +32,7 @@ export const draftCandidates = (
   const { matcher, policies, used } = compiled;
   for (let at = 0; at < entities.length; at += 1) {
     const entity = entities[at] as Entity;
-    if (entity.role === "observer") continue;
+    if (entity.role === "observer" || !matcher.canGrant(entity)) continue;
     const asset = assetOfEntity(assets, entity, at);
     setTargetFacts(facts, used, entity, asset);
     const count = matcher.permits(facts, entity);

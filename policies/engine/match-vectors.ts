@@ -146,6 +146,7 @@ export const createVectorMatcher = (policies: readonly CompiledPolicy[]): Matche
       return collect(0, left, facts);
     },
     begin: (facts) => intersect(detectionPickers, facts),
+    canGrant: (target) => leftPermits !== 0 && selectors(target) >= 0,
     permits: (facts, target) => {
       const selector = leftPermits === 0 ? -1 : selectors(target);
       if (selector < 0) return 0;
