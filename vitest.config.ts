@@ -4,8 +4,8 @@ export default defineConfig({
   test: {
     include: ["{protocol,policies,edge-agent,controller,installers,test}/**/*.test.ts"],
     exclude: ["**/node_modules/**", "controller/console/**"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     pool: "forks",
     maxWorkers: 2,
     reporters: ["default"],
