@@ -103,8 +103,23 @@ export type DecidedRow = {
 };
 
 export type JournalWrite =
-  | { readonly kind: "decided"; readonly row: DecidedRow; readonly sequence: number; readonly decisionId: string; readonly tokenHash: string; readonly tokenJson: string }
-  | { readonly kind: "dead_letter"; readonly source: string; readonly refusal: Refusal; readonly atMs: number; readonly raw: Uint8Array; readonly bytes: number; readonly sha256: string }
+  | {
+      readonly kind: "decided";
+      readonly row: DecidedRow;
+      readonly sequence: number;
+      readonly decisionId: string;
+      readonly tokenHash: string;
+      readonly tokenJson: string;
+    }
+  | {
+      readonly kind: "dead_letter";
+      readonly source: string;
+      readonly refusal: Refusal;
+      readonly atMs: number;
+      readonly raw: Uint8Array;
+      readonly bytes: number;
+      readonly sha256: string;
+    }
   | { readonly kind: "command"; readonly row: CommandRow }
   /** Put in the spool under the next report sequence, which the journal assigns gap-free at commit. */
   | { readonly kind: "report"; readonly reportKind: ReportKind; readonly bodyJson: string }
@@ -128,10 +143,26 @@ export type Journal = {
   readonly commandsSince: (sinceMs: number) => readonly CommandRow[];
   readonly mark: (key: string) => string | undefined;
   /** Up to `recordsMax` consecutive reports from `sequence`, within `bytesMax`. */
-  readonly reports: (fromSequence: number, recordsMax: number, bytesMax: number) => readonly { readonly sequence: number; readonly kind: ReportRecord["kind"]; readonly bodyJson: string }[];
+  readonly reports: (
+    fromSequence: number,
+    recordsMax: number,
+    bytesMax: number,
+  ) => readonly { readonly sequence: number; readonly kind: ReportRecord["kind"]; readonly bodyJson: string }[];
   readonly spool: () => { readonly first: number; readonly last: number; readonly bytes: number };
-  readonly counts: () => { readonly decided: number; readonly deadLetters: number; readonly commandsByState: Readonly<Partial<Record<CommandState, number>>> };
-  readonly deadLetters: (limit: number) => readonly { readonly id: number; readonly source: string; readonly code: RefusalCode; readonly detail: string; readonly atMs: number; readonly bytes: number; readonly raw: Uint8Array }[];
+  readonly counts: () => {
+    readonly decided: number;
+    readonly deadLetters: number;
+    readonly commandsByState: Readonly<Partial<Record<CommandState, number>>>;
+  };
+  readonly deadLetters: (limit: number) => readonly {
+    readonly id: number;
+    readonly source: string;
+    readonly code: RefusalCode;
+    readonly detail: string;
+    readonly atMs: number;
+    readonly bytes: number;
+    readonly raw: Uint8Array;
+  }[];
   /** Waits for queued writes, then closes. */
   readonly close: () => Promise<void>;
 };
@@ -184,7 +215,9 @@ export type Connector = {
   /** Undoing what is not there is success. */
   readonly undo: (call: ConnectorCall) => Promise<UndoOutcome>;
   /** Idempotency keys or target keys in force that are ours, for the reconciler. */
-  readonly listInForce: () => Promise<Result<readonly { readonly target: Entity; readonly action: Command["action"] }[], Refusal>>;
+  readonly listInForce: () => Promise<
+    Result<readonly { readonly target: Entity; readonly action: Command["action"] }[], Refusal>
+  >;
   /** Closes files and sockets. What is in force stays in force. */
   readonly stop: () => Promise<void>;
 };
