@@ -24,6 +24,8 @@ export type AgentProcess = {
   readonly journal: () => Journal | undefined;
   /** Tells what changed inside that the outside can see. After every step. */
   readonly observe: () => void;
+  /** What its own clock says. */
+  readonly clockMs: () => number;
   readonly release: () => void;
   readonly openRows: () => readonly CommandRow[];
 };
@@ -190,6 +192,7 @@ export const createAgentProcess = (sim: Sim, parts: ProcessParts): AgentProcess 
       kind: "booted",
       process: own,
       steppedBackMs: Math.max(0, lastClockMs - clock.nowMs()),
+      agentMs: clock.nowMs(),
       storedKills: parts.disk.storedKills(),
     });
     void start(process, assembled);
@@ -231,6 +234,7 @@ export const createAgentProcess = (sim: Sim, parts: ProcessParts): AgentProcess 
     assembled: () => running?.assembled,
     journal: () => running?.journal,
     openRows: () => running?.journal.openCommands() ?? [],
+    clockMs: () => running?.nowMs() ?? lastClockMs,
     observe: () => {
       const active = running?.assembled.activation.active()?.bundle;
       if (active === undefined || active.hash === activeHash) return;

@@ -166,12 +166,13 @@ export const unleashChaos = (
       () => {
         weather.isDiskFull = true;
         sim.tell("disk: full");
-        sim.happened({ kind: "trouble", with: "disk" });
+        sim.happened({ kind: "disk_full", isFull: true });
       },
       () => {
         weather.isDiskFull = false;
         sim.tell("disk: has room");
         sim.happened({ kind: "trouble", with: "disk" });
+        sim.happened({ kind: "disk_full", isFull: false });
       },
     ),
   );

@@ -10,9 +10,9 @@ const minutes = 30;
 /** Not every history gives a broken agent the occasion: no restart, no kill, no lapse. */
 const seedsMax = 40;
 
-const brokenBy = async (sabotage: () => Sabotage, guarantee: string): Promise<readonly string[]> => {
+const brokenBy = async (sabotage: () => Sabotage, guarantee: string, firstSeed: number): Promise<readonly string[]> => {
   const broken = new Set<string>();
-  for (let seed = 1; seed <= seedsMax && !broken.has(guarantee); seed += 1)
+  for (let seed = firstSeed; seed < firstSeed + seedsMax && !broken.has(guarantee); seed += 1)
     for (const breach of (await simulate({ seed, minutes, sabotage: sabotage() })).breaches)
       broken.add(breach.guarantee);
   return [...broken];
@@ -79,51 +79,66 @@ const underOtherKeys = (): Sabotage => {
   return { farEnd: { apply: (subject) => ({ ...subject, key: anotherKey() }) } };
 };
 
-const sabotages: readonly (readonly [guarantee: string, how: string, sabotage: () => Sabotage])[] = [
-  ["never act twice", "what was undone is done again, and undone again", applyingAgain],
-  ["never lose a detection that was acknowledged", "one batch is acknowledged and never written", losingOneBatch],
+/** `firstSeed` is one that gives the occasion, to save time; another is found if it does not any more. */
+const sabotages: readonly (readonly [guarantee: string, how: string, sabotage: () => Sabotage, firstSeed?: number])[] =
   [
-    "every lease is undone by its deadline or reported stuck",
-    "undo says that it worked, and did nothing",
-    () => ({ farEnd: { undo: always("pretend") } }),
-  ],
-  ["killed means killed", "kills on their topics are not listened to", () => ({ isDeaf: true })],
-  ["killed means killed", "the file KILL is not looked at", () => instead(() => ({ localKillFile: always(false) }))],
-  [
-    "killed means killed",
-    "kills are forgotten at a restart",
-    () => ({ onBoot: (disk) => disk.forget((name) => name.startsWith("kill")) }),
-  ],
-  [
-    "who is not heard from gives no right to act",
-    "one clock stands still and the other is late",
-    () => instead(({ wall }) => ({ monotonicMs: always(0), wall: { nowMs: () => wall.nowMs() - 290_000 } })),
-  ],
-  ["a replayed decision equals its token", "another score is reported than was decided", reportingAnotherScore],
-  [
-    "a released version never comes back",
-    "a bundle and its mark are forgotten at a restart",
-    () => ({ onBoot: (disk) => disk.forget((name) => name === "bundle" || name === "bundle.b") }),
-  ],
-  [
-    "never touch means never",
-    "a call goes to another target than was decided",
-    () => ({ farEnd: { apply: (subject) => ({ ...subject, target: "address|203.0.113.7" }) } }),
-  ],
-  ["the cap holds", "uses are forgotten at a restart", () => withJournal(() => ({ commandsSince: always([]) }))],
-  [
-    "a record acknowledged is a record stored",
-    "the controller loses what it acknowledged",
-    () => ({ store: storeWithALoss }),
-  ],
-  ["deny by default", "calls are made that no decision stands for", underOtherKeys],
-  [
-    "nothing acts on unverified policy",
-    "every signature is believed",
-    () => instead(({ crypto }) => ({ crypto: { ...crypto, verifyEd25519: always(true) } })),
-  ],
-];
+    ["never act twice", "what was undone is done again, and undone again", applyingAgain],
+    ["never lose a detection that was acknowledged", "one batch is acknowledged and never written", losingOneBatch],
+    [
+      "every lease is undone by its deadline or reported stuck",
+      "undo says that it worked, and did nothing",
+      () => ({ farEnd: { undo: always("pretend") } }),
+    ],
+    ["killed means killed", "kills on their topics are not listened to", () => ({ isDeaf: true }), 10],
+    [
+      "killed means killed",
+      "the file KILL is not looked at",
+      () => instead(() => ({ localKillFile: always(false) })),
+      6,
+    ],
+    [
+      "killed means killed",
+      "kills are forgotten at a restart",
+      () => ({ onBoot: (disk) => disk.forget((name) => name.startsWith("kill")) }),
+      3,
+    ],
+    [
+      "who is not heard from gives no right to act",
+      "one clock stands still and the other is late",
+      () => ({
+        ...instead(({ wall }) => ({ monotonicMs: always(0), wall: { nowMs: () => wall.nowMs() - 290_000 } })),
+        silentFromMinute: 8,
+      }),
+      29,
+    ],
+    ["a replayed decision equals its token", "another score is reported than was decided", reportingAnotherScore],
+    [
+      "a released version never comes back",
+      "a bundle and its mark are forgotten at a restart",
+      () => ({ onBoot: (disk) => disk.forget((name) => name === "bundle" || name === "bundle.b") }),
+    ],
+    [
+      "never touch means never",
+      "a call goes to another target than was decided",
+      () => ({ farEnd: { apply: (subject) => ({ ...subject, target: "address|203.0.113.7" }) } }),
+    ],
+    ["the cap holds", "uses are forgotten at a restart", () => withJournal(() => ({ commandsSince: always([]) }))],
+    [
+      "a record acknowledged is a record stored",
+      "the controller loses what it acknowledged",
+      () => ({ store: storeWithALoss }),
+    ],
+    ["deny by default", "calls are made that no decision stands for", underOtherKeys],
+    [
+      "nothing acts on unverified policy",
+      "every signature is believed",
+      () => instead(({ crypto }) => ({ crypto: { ...crypto, verifyEd25519: always(true) } })),
+      11,
+    ],
+  ];
 
-test.each(sabotages)("%s: seen to be broken when %s", async (guarantee, _how, sabotage) => {
-  expect(await brokenBy(sabotage, guarantee)).toContain(guarantee);
-});
+for (const [guarantee, how, sabotage, firstSeed = 1] of sabotages) {
+  test(`${guarantee}: seen to be broken when ${how}`, async () => {
+    expect(await brokenBy(sabotage, guarantee, firstSeed)).toContain(guarantee);
+  });
+}

@@ -38,10 +38,14 @@ export const connectorNames = Object.keys(descriptions) as [string, ...string[]]
 type Entry = CallSubject & { readonly sinceMs: number; untilMs: number; readonly entity: Entity };
 type Fate = "well" | "request lost" | "answer lost" | "breaks before" | "breaks after" | "slow" | "late" | "no";
 
+type Request = { isDropped: boolean; heldMs: number };
+/** With the longest way there, still less than what the agent takes a late call to be able to last. */
+const heldMsMax = 8_000;
+
 export const createFarEnd = (sim: Sim, tamper: Tamper = {}): FarEnd => {
   const { dice, time, weather } = sim;
   const entries = new Map<string, Entry>();
-  const inFlight = new Map<Writer, Set<{ isDropped: boolean }>>();
+  const inFlight = new Map<Writer, Set<Request>>();
   const idOf = ({ connector, action, target }: CallSubject): string => `${connector}|${action}|${target}`;
 
   const drawFate = (connector: string): Fate => {
@@ -63,12 +67,20 @@ export const createFarEnd = (sim: Sim, tamper: Tamper = {}): FarEnd => {
       const fate = drawn === "no" && no === undefined ? "well" : drawn;
       if (fate !== "well") sim.happened({ kind: "trouble", with: "connector" });
       if (fate !== "well") sim.count(`call: ${fate}`);
-      const request = { isDropped: fate === "request lost" || fate === "breaks before" || fate === "no" };
+      const request: Request = {
+        heldMs: 0,
+        isDropped: fate === "request lost" || fate === "breaks before" || fate === "no",
+      };
       const requests = inFlight.get(process) ?? new Set();
       inFlight.set(process, requests.add(request));
       const arrivesMs = requestMs(fate);
-      time.after(sim.world, arrivesMs, () => {
+      const arrives = (): void => {
         requests.delete(request);
+        if (request.heldMs > 0) {
+          time.after(sim.world, request.heldMs, arrives);
+          request.heldMs = 0;
+          return;
+        }
         const answer = request.isDropped ? undefined : carryOut();
         time.after(process, dice.between(1, 80), () => {
           if (fate === "no" && no !== undefined) resolve(no);
@@ -78,7 +90,8 @@ export const createFarEnd = (sim: Sim, tamper: Tamper = {}): FarEnd => {
             resolve(answer);
           }
         });
-      });
+      };
+      time.after(sim.world, arrivesMs, arrives);
       if (dice.chance(weather.crash)) process.crash(`during ${what}`);
     });
 
@@ -179,7 +192,11 @@ export const createFarEnd = (sim: Sim, tamper: Tamper = {}): FarEnd => {
       new Map(Object.entries(descriptions).map(([name, about]) => [name, connectorOf(process, name, about)])),
     inForce: () => [...entries.values()].map((entry) => ({ ...subjectOf(entry), sinceMs: entry.sinceMs })),
     cutOff: (process) => {
-      for (const request of inFlight.get(process) ?? []) request.isDropped ||= dice.chance(0.5);
+      for (const request of inFlight.get(process) ?? []) {
+        request.isDropped ||= dice.chance(0.5);
+        // Whoever asked is gone; a proxy or a busy server on the way may not have noticed yet.
+        if (dice.chance(0.4)) request.heldMs = dice.between(500, heldMsMax);
+      }
       inFlight.delete(process);
     },
   };

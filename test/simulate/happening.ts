@@ -16,6 +16,8 @@ export type Happening =
       readonly kind: "booted";
       readonly process: number;
       readonly steppedBackMs: number;
+      /** What the agent's own clock says. */
+      readonly agentMs: number;
       readonly storedKills: readonly KillState[];
     }
   | { readonly kind: "crashed"; readonly process: number; readonly point: string }
@@ -28,7 +30,7 @@ export type Happening =
   | ({ readonly kind: "removed"; readonly by: "undo" | "expiry" } & CallSubject)
   | { readonly kind: "kill_heard"; readonly state: KillState }
   | { readonly kind: "local_kill"; readonly isPresent: boolean }
-  | { readonly kind: "head_heard" }
+  | { readonly kind: "head_heard"; readonly agentMs: number }
   | { readonly kind: "policy_active"; readonly version: number; readonly hash: string }
   | {
       readonly kind: "settled";
@@ -40,6 +42,7 @@ export type Happening =
   | { readonly kind: "acknowledged"; readonly upTo: number; readonly storedUpTo: number }
   /** Something that delays or fails disk writes or calls of the agent. */
   | { readonly kind: "trouble"; readonly with: "disk" | "connector" }
+  | { readonly kind: "disk_full"; readonly isFull: boolean }
   /** Looked at from time to time: what is in force out there, and what the agent knows of. */
   | {
       readonly kind: "inspected";

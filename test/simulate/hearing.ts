@@ -22,6 +22,7 @@ export const createHearing = (
   truth: Truth,
   disk: Disk,
   headquarters: () => Headquarters,
+  agentMs: () => number,
   isDeaf: boolean,
 ): Hearing => {
   const noteKill = (envelope: Envelope): boolean => {
@@ -33,7 +34,7 @@ export const createHearing = (
   const noteHead = (envelope: Envelope): void => {
     const head = JSON.parse(Buffer.from(envelope.payload, "base64").toString()) as Head;
     // Only a head that the agent has not heard before renews its right to act.
-    if (head.sequence > disk.markOf("head")) sim.happened({ kind: "head_heard" });
+    if (head.sequence > disk.markOf("head")) sim.happened({ kind: "head_heard", agentMs: agentMs() });
   };
   const noteAcknowledged = (upTo: number): void => {
     const stored = headquarters().store.stored(self.agent);

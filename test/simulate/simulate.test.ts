@@ -7,6 +7,8 @@ const minutes = 12;
 /** Seeds that once broke a guarantee stay here for ever, each with what it found. */
 const seeds = [
   1, // a use of a limit was dated by its last step: after a clock had gone back, the cap did not hold
+  155, // an early undo that was not on the disk: after a kill -9 the lease was applied again
+  2063, // a call that outlived its agent stayed in force for ever
   ...Array.from({ length: 24 }, (_, index) => 100 + index),
 ];
 

@@ -27,6 +27,8 @@ export type Sabotage = {
   /** True keeps a kill from the agent that was seen to arrive. */
   readonly isDeaf?: boolean;
   readonly store?: () => MemoryIngestStore;
+  /** From here on the controller is not heard. */
+  readonly silentFromMinute?: number;
   readonly onBoot?: (disk: Disk) => void;
 };
 
@@ -55,7 +57,14 @@ export const simulate = async ({ seed, minutes, onLine, sabotage = {} }: RunOpti
   const disk = createDisk(sim);
   const farEnd = createFarEnd(sim, sabotage.farEnd);
   const siem = createSiem(sim);
-  const hearing = createHearing(sim, truth, disk, () => headquarters, sabotage.isDeaf === true);
+  const hearing = createHearing(
+    sim,
+    truth,
+    disk,
+    () => headquarters,
+    () => process.clockMs(),
+    sabotage.isDeaf === true,
+  );
   const network = createNetwork(sim, hearing);
   const headquarters = createHeadquarters(sim, network, sabotage.store?.());
   const process = createAgentProcess(sim, {
@@ -91,7 +100,11 @@ export const simulate = async ({ seed, minutes, onLine, sabotage = {} }: RunOpti
 
   try {
     const chaos = unleashChaos(sim, { process, network, headquarters, siem, truth, circumstances });
-    await runUntil(() => sim.time.nowMs() >= minutes * minute);
+    const silentMs = (sabotage.silentFromMinute ?? minutes) * minute;
+    await runUntil(() => {
+      if (sim.time.nowMs() > silentMs) sim.weather.isControllerDown = true;
+      return sim.time.nowMs() >= minutes * minute;
+    });
     chaos.calm();
     const calmFromMs = sim.time.nowMs();
     headquarters.restart();

@@ -9,21 +9,23 @@ const roundingMs = 1_000;
  */
 export const lapsedLeaseActsNot = (): Guarantee => {
   let heardMs: number | undefined;
-  let steppedBackMs = 0;
+  let heardAgentMs = 0;
+  let lostMs = 0;
   return {
     name: "who is not heard from gives no right to act",
     note: (happening, atMs) => {
       switch (happening.kind) {
         case "head_heard":
           heardMs = atMs;
-          steppedBackMs = 0;
+          heardAgentMs = happening.agentMs;
+          lostMs = 0;
           return undefined;
         case "booted":
-          steppedBackMs += happening.steppedBackMs;
+          if (heardMs !== undefined) lostMs = Math.max(0, atMs - heardMs - (happening.agentMs - heardAgentMs));
           return undefined;
         case "apply_started": {
           if (heardMs === undefined) return `${happening.action} ${happening.target} before any head was heard`;
-          const sinceMs = atMs - heardMs - steppedBackMs;
+          const sinceMs = atMs - heardMs - lostMs;
           if (sinceMs <= leaseSeconds * 1_000 + roundingMs) return undefined;
           return `${happening.action} ${happening.target}, ${Math.round(sinceMs / 1_000)} s after the last head`;
         }
