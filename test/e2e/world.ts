@@ -30,6 +30,9 @@ export const makeFolder = (name: string): string => {
 };
 export const removeFolder = (folder: string): void => rmSync(folder, { recursive: true, force: true });
 
+/** Ten processes start in some of these tests, and other work may share the machine: long, so that only a hang fails. */
+export const patientMs = { testTimeout: 240_000, hookTimeout: 120_000 };
+
 export type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 export type Program = {
   readonly pid: number;
@@ -44,7 +47,8 @@ export type Program = {
 
 /** Runs a program of this checkout on the Node that runs the tests. What it says is kept. */
 export const startProgramAt = (args: readonly string[], input: "ignore" | "pipe" = "ignore"): Program => {
-  const child = spawn(process.execPath, [...args], { cwd: root, stdio: [input, "pipe", "pipe"] });
+  // The channel's end tells the program that the test is gone, so that a test that is cut off leaves nothing running.
+  const child = spawn(process.execPath, [...args], { cwd: root, stdio: [input, "pipe", "pipe", "ipc"] });
   let stdout = "";
   let stderr = "";
   const seen = new Map<string, Record<string, unknown>>();
@@ -106,7 +110,7 @@ export const processesOf = (text: string): { readonly pid: number; readonly comm
 export const until = async <T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  withinMs = 30_000,
+  withinMs = 60_000,
 ): Promise<T> => {
   const deadline = performance.now() + withinMs;
   for (;;) {

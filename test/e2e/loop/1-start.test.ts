@@ -3,9 +3,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Summary } from "@reflex/installers/start/summary";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import {
   makeFolder,
+  patientMs,
   processesOf,
   removeFolder,
   root,
@@ -15,6 +16,8 @@ import {
   untilTrue,
 } from "../world.ts";
 import { hostileLines, recorded } from "./detections.ts";
+
+vi.setConfig(patientMs);
 
 const folder = makeFolder("start");
 afterAll(() => removeFolder(folder));

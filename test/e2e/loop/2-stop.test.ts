@@ -1,10 +1,11 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Summary } from "@reflex/installers/start/summary";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import {
   makeFolder,
   type Program,
+  patientMs,
   processesOf,
   removeFolder,
   root,
@@ -14,10 +15,12 @@ import {
 } from "../world.ts";
 import { recording } from "./detections.ts";
 
+vi.setConfig(patientMs);
+
 const folder = makeFolder("stop");
 afterAll(() => removeFolder(folder));
 
-const count = 12_000;
+const count = 6_000;
 const feed = join(folder, "long.ndjson");
 writeFileSync(feed, recording(count, "long"));
 

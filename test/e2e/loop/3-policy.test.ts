@@ -2,11 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readKey } from "@reflex/controller/reflexctl/keys";
 import type { Envelope } from "@reflex/protocol/envelope";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createWorld, org, site, starterPolicies, until, untilTrue } from "../world.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { createWorld, org, patientMs, site, starterPolicies, until, untilTrue } from "../world.ts";
 import { type Intruder, openIntruder } from "./compromised-controller.ts";
 import { acting } from "./detections.ts";
 import { hostileBundles, residentMb } from "./hostile-bundles.ts";
+
+vi.setConfig(patientMs);
 
 type AgentRow = {
   readonly bundle_version: number;

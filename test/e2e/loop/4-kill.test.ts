@@ -2,9 +2,21 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readKey } from "@reflex/controller/reflexctl/keys";
 import { signKill } from "@reflex/controller/reflexctl/kill";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { agentName, createWorld, org, processesOf, site, starterPolicies, until, untilTrue } from "../world.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import {
+  agentName,
+  createWorld,
+  org,
+  patientMs,
+  processesOf,
+  site,
+  starterPolicies,
+  until,
+  untilTrue,
+} from "../world.ts";
 import { acting } from "./detections.ts";
+
+vi.setConfig(patientMs);
 
 type AgentRow = {
   readonly killed: boolean;

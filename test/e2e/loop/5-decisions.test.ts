@@ -1,8 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createWorld, org, site, starterPolicies, until, untilTrue } from "../world.ts";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { createWorld, org, patientMs, site, starterPolicies, until, untilTrue } from "../world.ts";
 import { acting, detection } from "./detections.ts";
+
+vi.setConfig(patientMs);
 
 type DecisionRow = { readonly decision_id: string; readonly verdict: string; readonly event_id: string };
 type Finding = { readonly code: string; readonly path: string };

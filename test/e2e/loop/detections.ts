@@ -33,9 +33,12 @@ export const recorded = (eventId: string, atSecond = 0, more: Readonly<Record<st
     detection(eventId, { timestamp: new Date(Date.UTC(2026, 0, 10) + atSecond * 1_000).toISOString(), ...more }),
   );
 
+/** Nothing in it is acted on: a call under way when everything is killed is verified for a while after the next start. */
 export const recording = (count: number, prefix: string): string =>
   Array.from({ length: count }, (_, index) =>
     recorded(`${prefix}-${index}`, index, {
+      tags: [],
+      rule: { id: "odd-1", name: "Nobody has seen this before", origin: "anomaly" },
       entities: [{ type: "address", value: `198.51.${100 + (index % 50)}.${1 + (index % 250)}`, role: "attacker" }],
       dst_host: `198.51.${100 + (index % 50)}.${1 + (index % 250)}`,
     }),
