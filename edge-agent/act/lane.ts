@@ -165,6 +165,7 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
       const entry = createEntry(row, description, limits, clock.nowMs(), isRecovered);
       entries.push(entry);
       if (isRecovered && mayBeUnderWay.has(row.state)) expectLateCall(entry);
+      if (isRecovered && row.undoAtMs !== undefined && row.undoAtMs > entry.deadlineMs) record.shorten(entry);
       if (row.state !== "planned") deps.onDeadline(entry.deadlineMs, lane);
     },
     rows: () => entries.map(({ row }) => row),

@@ -73,6 +73,23 @@ describe("a lease", () => {
     await world.journal().close();
   });
 
+  test("is not made longer either by restarts after the clock was set back", async () => {
+    const world = createWorld();
+    const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([row]);
+    await world.time.advance(1_000);
+    world.time.setBack(10 * 365 * 86_400_000);
+    for (let restart = 0; restart < 3; restart += 1) {
+      await world.executor().stop();
+      await world.journal().close();
+      world.restart();
+      await world.time.advance(25_000);
+    }
+    expect(stateOf(world, row)).toBe("undone");
+    expect(world.farEnd.present.size).toBe(0);
+    await world.journal().close();
+  });
+
   test("ends by the feed's own clock as well, without any timer", async () => {
     const world = createWorld();
     const row = planned("203.0.113.1", 60, world.time.clock.nowMs());

@@ -3,7 +3,7 @@ import { entityText } from "@reflex/protocol/entity";
 import type { RefusalCode } from "@reflex/protocol/refusal";
 import type { CommandRow, JournalWrite } from "../ports.ts";
 import { eventWrite } from "../report/records.ts";
-import { type CommandChanges, commandStepWrites, moveCommand } from "./command-step.ts";
+import { type CommandChanges, changeCommand, commandStepWrites, moveCommand } from "./command-step.ts";
 import { type Entry, endWait, fieldsOf, waitBeforeNext } from "./entry.ts";
 import type { LaneDeps, Outcome } from "./lane.ts";
 
@@ -26,6 +26,8 @@ export type Recorder = {
     detail: string,
     code?: RefusalCode,
   ) => readonly JournalWrite[];
+  /** The clock was set back: the end that this process counts is written down, or each restart would count anew. */
+  readonly shorten: (entry: Entry) => void;
   readonly note: (entry: Entry, writes: readonly JournalWrite[]) => void;
   /** For what must be on the disk before the next call: false when it is not, and then nothing has happened. */
   readonly commitFirst: (entry: Entry, next: CommandRow, beside?: readonly JournalWrite[]) => Promise<boolean>;
@@ -52,6 +54,12 @@ export const createRecorder = (deps: LaneDeps, hooks: RecorderHooks): Recorder =
   ): void => {
     become(entry, moveCommand(entry.row, events, clock.nowMs(), changes));
     note(entry, [...commandStepWrites(entry.row), ...beside]);
+  };
+
+  const shorten = (entry: Entry): void => {
+    const { row, deadlineMs } = entry;
+    entry.row = changeCommand(row, { state: row.state, atMs: row.atMs }, { undoAtMs: deadlineMs });
+    note(entry, commandStepWrites(entry.row));
   };
 
   const succeed = (entry: Entry, events: readonly CommandEvent[], changes: CommandChanges): void =>
@@ -137,5 +145,5 @@ export const createRecorder = (deps: LaneDeps, hooks: RecorderHooks): Recorder =
     deps.onChange(row);
   };
 
-  return { advance, succeed, fail, alarm, note, commitFirst, flush, outcomeWrites, wait };
+  return { advance, shorten, succeed, fail, alarm, note, commitFirst, flush, outcomeWrites, wait };
 };
