@@ -64,7 +64,8 @@ export const createAgentProcess = (sim: Sim, parts: ProcessParts): AgentProcess 
   const chance = dice.fork();
   let running: Running | undefined;
   let number = 0;
-  let lastClockMs = 0;
+  let lastClockMs = startMs;
+  let diedMs = 0;
   let isBooting = false;
   let activeHash = "";
 
@@ -113,7 +114,8 @@ export const createAgentProcess = (sim: Sim, parts: ProcessParts): AgentProcess 
   const end = (process: Writer): Running | undefined => {
     const dead = running;
     if (!process.isAlive || dead?.process !== process) return undefined;
-    lastClockMs = Math.max(lastClockMs, dead.nowMs());
+    lastClockMs = dead.nowMs();
+    diedMs = time.nowMs();
     process.isAlive = false;
     running = undefined;
     parts.network.cut();
@@ -191,7 +193,7 @@ export const createAgentProcess = (sim: Sim, parts: ProcessParts): AgentProcess 
     sim.happened({
       kind: "booted",
       process: own,
-      steppedBackMs: Math.max(0, lastClockMs - clock.nowMs()),
+      clockLostMs: Math.max(0, time.nowMs() - diedMs - (clock.nowMs() - lastClockMs)),
       agentMs: clock.nowMs(),
       storedKills: parts.disk.storedKills(),
     });

@@ -15,7 +15,8 @@ export type Happening =
   | {
       readonly kind: "booted";
       readonly process: number;
-      readonly steppedBackMs: number;
+      /** By how much less than true time its clock went on while the agent was down. */
+      readonly clockLostMs: number;
       /** What the agent's own clock says. */
       readonly agentMs: number;
       readonly storedKills: readonly KillState[];

@@ -4,6 +4,8 @@ import type { CallSubject, Guarantee } from "../happening.ts";
 
 /** The longest back-off of an undo, a call before it and one beside it, and the wait for a late one. */
 const graceMs = 120_000 + 5_000 + 25_000 + 30_000 + 60_000;
+/** A start that may write for so long has written what it saw. */
+const writtenWithinMs = 15_000;
 /** A call that is still on its way may land after its command has ended, and is taken back by nobody but the next look. */
 const landingMs = 90_000;
 
@@ -13,7 +15,13 @@ const landingMs = 90_000;
  */
 export const everyLeaseEnds = (): Guarantee => {
   const dueMs = new Map<string, number>();
+  /** Without any time that the clock has lost since. */
+  const endsMs = new Map<string, number>();
+  let lostMs = 0;
   const ttlMs = new Map<string, number>();
+  /** Of the last life: since when it could write. */
+  let couldWriteMs = 0;
+  let couldWriteDown = true;
   let troubleMs = 0;
   let isUp = false;
   const placeOf = ({ connector, action, target }: CallSubject): string => `${connector} ${action} ${target}`;
@@ -28,21 +36,30 @@ export const everyLeaseEnds = (): Guarantee => {
         case "stopped":
           isUp = false;
           troubleMs = atMs;
+          couldWriteDown = atMs - couldWriteMs > writtenWithinMs;
           return undefined;
         case "trouble":
           troubleMs = atMs;
+          if (happening.with === "disk") couldWriteMs = atMs;
           return undefined;
         case "booted":
           isUp = true;
           troubleMs = atMs;
-          // A clock that was set back while the agent was away makes a lease no longer than its ttl from now.
-          if (happening.steppedBackMs > 0)
-            for (const [id, ms] of ttlMs) dueMs.set(id, Math.max(dueMs.get(id) ?? 0, atMs + ms));
+          couldWriteMs = atMs;
+          // A clock that was set back while the agent was away makes a lease longer by that, and no longer than its ttl from
+          // the first start that could write down what it saw.
+          lostMs += happening.clockLostMs;
+          if (lostMs === 0 || (couldWriteDown && happening.clockLostMs === 0)) return undefined;
+          for (const [id, ms] of ttlMs) {
+            const latestMs = (endsMs.get(id) ?? 0) + lostMs;
+            dueMs.set(id, Math.max(dueMs.get(id) ?? 0, Math.min(latestMs, atMs + ms)));
+          }
           return undefined;
         case "inspected": {
           for (const { command, state } of happening.rows) {
             if (state === "planned" || dueMs.has(command.command_id)) continue;
             ttlMs.set(command.command_id, command.ttl * 1_000);
+            endsMs.set(command.command_id, atMs + command.ttl * 1_000 - lostMs);
             dueMs.set(command.command_id, atMs + command.ttl * 1_000);
           }
           if (!isUp) return undefined;
