@@ -63,6 +63,7 @@ export const createAgent = (deps: AgentDeps): Agent => {
     policy: ActivePolicy,
     record: RawRecord,
   ): { fate: RecordFate; writes: JournalWrite[]; decided?: Decided } => {
+    record.taken?.();
     const admitted = admitRecord(record, {
       nowMs: deps.clock.nowMs(),
       wallNowMs: deps.wall.nowMs(),

@@ -52,6 +52,8 @@ export type RawRecord = {
   readonly format: string;
   /** From the recording, when a feed plays on its own clock: freshness is judged against this instead of the agent's clock. */
   readonly feedTimeMs?: number;
+  /** Called right before the record is decided about: a feed moves its clock here, so that decisions do not depend on reading ahead. */
+  readonly taken?: () => void;
   readonly settle: (fate: RecordFate) => void;
 };
 export type RecordFate =

@@ -72,11 +72,16 @@ export const createFeedSource = (paths: readonly string[], format: string, deps:
       const head = next.head();
       if (head === undefined) break;
       await next.advance();
-      if (head.timeMs !== undefined) clock.advance(head.timeMs);
       totals.count("read");
       records += 1;
-      const { bytes, newestMs } = head;
-      const record = { bytes, source: next.name, format, ...(newestMs === undefined ? {} : { feedTimeMs: newestMs }) };
+      const { bytes, timeMs, newestMs } = head;
+      const record = {
+        bytes,
+        source: next.name,
+        format,
+        ...(newestMs === undefined ? {} : { feedTimeMs: newestMs }),
+        ...(timeMs === undefined ? {} : { taken: () => clock.advance(timeMs) }),
+      };
       await offers.offer(record, ({ kind }) => totals.count(kind));
       if (records % progressEveryRecords === 0) report(playing, records);
     }

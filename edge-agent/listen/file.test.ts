@@ -159,6 +159,7 @@ describe("feed", () => {
     await source.prime();
     const primedMs = clock.nowMs();
     await source.start(async (record) => {
+      record.taken?.();
       played.push({ text: textOf(record), nowMs: clock.nowMs(), feedTimeMs: record.feedTimeMs });
       record.settle(decided);
     });
@@ -186,6 +187,29 @@ describe("feed", () => {
     const times = played.map(({ nowMs }) => nowMs);
     expect(times).toEqual(times.toSorted((one, other) => one - other));
     expect(times.at(-1)).toBe(Date.parse("2020-03-04T11:00:00Z"));
+  });
+
+  test("time moves when a record is decided about, however far ahead the reading is", async () => {
+    const wall = { nowMs: () => Date.UTC(2026, 0, 1) };
+    const clock = createFeedClock(wall);
+    const source = createFeedSource([older, newer], "auto", {
+      ...deps,
+      clock,
+      wall,
+      stdin: () => stdinStream(Readable.from([])),
+    });
+    const waiting: RawRecord[] = [];
+    await source.prime();
+    const primedMs = clock.nowMs();
+    await source.start(async (record) => void waiting.push(record));
+    while (waiting.length < 5) await new Promise((next) => setImmediate(next));
+    expect(clock.nowMs()).toBe(primedMs);
+    for (const record of waiting) {
+      record.taken?.();
+      expect(clock.nowMs()).toBe(record.feedTimeMs);
+      record.settle(decided);
+    }
+    await source.finished;
   });
 
   test("freshness of each record is against the newest of its own file", async () => {
