@@ -71,6 +71,19 @@ describe("restart changes nothing", () => {
     expect(w.start().valid(leaseSeconds)).toBe(false);
   });
 
+  test("a head heard while the wall clock was ahead does not count as heard later than it was, once the clock is right", () => {
+    const w = world();
+    w.time.wallMs += 400_000;
+    const before = w.start();
+    before.renew(w.time.wallMs - 400_000);
+    w.time.wallMs -= 400_000;
+    w.pass(60_000);
+    before.renew(w.time.wallMs);
+    w.time.monotonicMs = 0;
+    w.pass(leaseSeconds * 1_000 + 1);
+    expect(w.start().valid(leaseSeconds)).toBe(false);
+  });
+
   test("a wall clock set back before the restart ends it until the controller is heard", () => {
     const w = world();
     w.start().renew(w.time.wallMs);

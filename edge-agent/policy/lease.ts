@@ -29,8 +29,9 @@ export const createLease = ({ clock, monotonicMs, marks }: LeaseDeps): Lease => 
       // A controller whose clock runs ahead must not give more than the lease.
       issuedMs = Math.max(issuedMs, Math.min(issuedAtMs, heardMs + skewMs));
       heardMonotonicMs = monotonicMs();
-      // Not durable only costs the lease at the next restart, so a full disk does not stop acting now.
-      marks.raise({ "lease/issued": issuedMs, "lease/heard": heardMs });
+      // Not durable only costs the lease at the next restart, so a full disk does not stop acting now. A mark only rises: heard
+      // on a clock that was ahead it would stand for every head that comes until then, so the controller's clock bounds it.
+      marks.raise({ "lease/issued": issuedMs, "lease/heard": Math.min(heardMs, issuedAtMs) });
     },
     valid: (leaseSeconds) => {
       if (issuedMs === 0) return false;
