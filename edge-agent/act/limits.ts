@@ -5,6 +5,8 @@ export type ExecutorLimits = {
   readonly callTimeoutMs: number;
   /** How long a call that was given up on is thought able to have its effect yet; sockets and proxies give up sooner. */
   readonly lateCallMs: number;
+  /** While a late call may still come, the undo is repeated this often: the longest such a call can stay in force. */
+  readonly lateUndoMs: number;
   /** Calls under way at one connector; more would queue inside the target. */
   readonly callsPerConnectorMax: number;
   /** Apply calls for one command, the first one included. */
@@ -31,6 +33,7 @@ export type ExecutorLimits = {
 export const executorLimits: ExecutorLimits = {
   callTimeoutMs: 5_000,
   lateCallMs: 30_000,
+  lateUndoMs: 5_000,
   callsPerConnectorMax: 16,
   attemptsMax: 5,
   applyBackoff: { firstMs: 250, mostMs: 15_000 },

@@ -7,7 +7,7 @@ import type { LaneParts } from "./lane.ts";
 /** Undefined when it is taken back; otherwise what stood in the way. */
 export type CallUndo = (
   entry: Entry,
-) => Promise<{ readonly detail: string; readonly retryAfterMs?: number } | undefined>;
+) => Promise<{ readonly detail: string; readonly retryAfterMs?: number; readonly isLateCall?: boolean } | undefined>;
 
 /**
  * Takes back. No brake is asked: a kill switch stops acting, and undoing is the way back. A full disk does not stop it
@@ -41,6 +41,11 @@ export const createUndoStep = ({ connector, description, slots, deps, record, la
     if (left === undefined)
       return advance(entry, ["taken_back"], { code: undefined, detail: entry.undoReason || undefined });
     if (isStuck) return wait(entry, limits.stuckRetryMs);
+    if (left.isLateCall === true) {
+      // The target did as it was told; only a late call may yet come. That is no failed try, and it ends by itself.
+      advance(entry, ["undo_unknown"], { undoAttempts: entry.row.undoAttempts - 1, detail: left.detail });
+      return wait(entry, limits.lateUndoMs);
+    }
     if (entry.row.undoAttempts >= limits.undoAttemptsMax) {
       const beside = alarm(entry, "alarm", "undo-stuck", left.detail, "undo-failed");
       advance(entry, ["give_up"], { code: "undo-failed", detail: left.detail }, beside);
@@ -59,7 +64,8 @@ export const createUndoStep = ({ connector, description, slots, deps, record, la
       const result = await callWithin(timers, limits.callTimeoutMs, () => connector.undo(call));
       if (result.kind !== "answered") return { detail: detailOf(result) };
       if (result.answer.kind === "retry") return result.answer;
-      if (lateCalls.size > 0) return { detail: "an earlier call is still under way and may yet apply it" };
+      if (lateCalls.size > 0)
+        return { detail: "an earlier call is still under way and may yet apply it", isLateCall: true };
       if (!description?.canVerify) return undefined;
       const check = await callWithin(timers, limits.callTimeoutMs, () => connector.verify(call));
       const isStillThere = check.kind === "answered" && check.answer.kind === "present";
