@@ -85,6 +85,8 @@ export type CommandRow = {
   /** Captured before acting, opaque to everyone but the connector; at most 64 kB. */
   readonly undoData?: string;
   readonly attempts: number;
+  /** When the last apply call set out, ms: how long it may still be under way after a crash. */
+  readonly calledAtMs?: number;
   readonly undoAttempts: number;
   readonly verified: boolean;
   readonly code?: RefusalCode;

@@ -90,15 +90,22 @@ export const createApplySteps = ({
 
   /** Makes the intent durable, then calls. Nothing leaves the agent when the journal does not take the intent. */
   const send = async (entry: Entry, events: readonly CommandEvent[], changes: CommandChanges): Promise<void> => {
-    const sent = moveCommand(entry.row, events, clock.nowMs(), { ...changes, code: undefined, detail: undefined });
+    const calledAtMs = clock.nowMs();
+    const sent = moveCommand(entry.row, events, calledAtMs, {
+      ...changes,
+      calledAtMs,
+      code: undefined,
+      detail: undefined,
+    });
     if (await commitFirst(entry, sent)) await apply(entry);
   };
 
   const callAgain: ApplySteps["callAgain"] = async (entry) => {
+    const calledAtMs = clock.nowMs();
     const again = changeCommand(
       entry.row,
-      { state: "sent", atMs: clock.nowMs() },
-      { attempts: entry.row.attempts + 1 },
+      { state: "sent", atMs: calledAtMs },
+      { attempts: entry.row.attempts + 1, calledAtMs },
     );
     if (await commitFirst(entry, again)) await apply(entry);
   };

@@ -8,6 +8,7 @@ export type CommandChanges = {
   readonly undoAtMs?: number;
   readonly undoData?: string;
   readonly attempts?: number;
+  readonly calledAtMs?: number;
   readonly undoAttempts?: number;
   readonly verified?: boolean;
   readonly code?: RefusalCode | undefined;

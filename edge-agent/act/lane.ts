@@ -146,14 +146,14 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
   const verify = createVerifyStep(parts, applySteps.resend, undoStep.callUndo);
 
   /** The process that made it is gone, the call may not be: a proxy or a busy server can still carry it out. */
-  const expectLateCall = (entry: Entry): void => {
+  const expectLateCall = (entry: Entry, underWayMs: number): void => {
     const late = Symbol(entry.row.command.command_id);
     lateCalls.add(late);
     entry.endLateCall = () => {
       cancel();
       if (lateCalls.delete(late)) poke();
     };
-    const cancel = deps.timers.after(limits.lateCallMs, entry.endLateCall);
+    const cancel = deps.timers.after(underWayMs, entry.endLateCall);
   };
 
   const find = (commandId: string): Entry | undefined =>
@@ -164,7 +164,8 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
     add: (row, isRecovered) => {
       const entry = createEntry(row, description, limits, clock.nowMs(), isRecovered);
       entries.push(entry);
-      if (isRecovered && mayBeUnderWay.has(row.state)) expectLateCall(entry);
+      const underWayMs = isRecovered ? underWayMsOf(row, limits, clock.nowMs()) : 0;
+      if (underWayMs > 0) expectLateCall(entry, underWayMs);
       if (isRecovered && row.undoAtMs !== undefined && row.undoAtMs > entry.deadlineMs) record.shorten(entry);
       if (row.state !== "planned") deps.onDeadline(entry.deadlineMs, lane);
     },
@@ -212,4 +213,11 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
 
 /** States in which an apply call may have been without an answer when the agent stopped. */
 const mayBeUnderWay: ReadonlySet<CommandRow["state"]> = new Set(["sent", "pending_verification", "undoing"]);
+/** How long an apply call of a process that died may still come; the whole time where the clock says nothing sensible. */
+const underWayMsOf = (row: CommandRow, limits: ExecutorLimits, nowMs: number): number => {
+  if (!mayBeUnderWay.has(row.state)) return 0;
+  const mostMs = limits.callTimeoutMs + limits.lateCallMs;
+  const sinceMs = nowMs - (row.calledAtMs ?? nowMs);
+  return sinceMs < 0 ? mostMs : mostMs - sinceMs;
+};
 const isEnding = (row: CommandRow): boolean => row.state === "undoing" || row.state === "stuck";
