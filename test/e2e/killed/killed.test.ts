@@ -223,7 +223,8 @@ describe(`an agent killed ${kills} times while detections arrive`, () => {
     const moved = stored.commands.filter(
       // A plan waits while the call of a killed agent on the same target may still come.
       ({ issued_at, undo_at, ttl }) =>
-        Date.parse(undo_at ?? "") > endsBy(Date.parse(issued_at)) + executorLimits.lateCallMs + ttl * 1_000,
+        Date.parse(undo_at ?? "") >
+        endsBy(Date.parse(issued_at)) + executorLimits.callTimeoutMs + executorLimits.lateCallMs + ttl * 1_000,
     );
     expect(moved, "deadlines that a restart moved").toEqual([]);
   });
