@@ -2,6 +2,7 @@ import type { Feedback } from "@reflex/protocol/feedback";
 import { parseJson } from "@reflex/protocol/json";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import type { Token } from "@reflex/protocol/token";
+import { ruleKeyOf } from "../decide/decide-detection.ts";
 import type { Prior } from "../decide/prior.ts";
 import type { CommandRow, Journal, JournalWrite, Log } from "../ports.ts";
 import { feedbackWrite } from "./records.ts";
@@ -38,6 +39,8 @@ export const createFeedbackWriter =
       weights_version: header.weights.version,
       propensity: 1,
     };
-    const ruleKey = `${detection.source.kind}|${detection.rule.id}`;
-    return [feedbackWrite(feedback), prior.note(ruleKey, outcome.outcome === "success" ? "confirmed" : "failed")];
+    return [
+      feedbackWrite(feedback),
+      prior.note(ruleKeyOf(detection), outcome.outcome === "success" ? "confirmed" : "failed"),
+    ];
   };

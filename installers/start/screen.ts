@@ -1,3 +1,4 @@
+import { plain } from "@reflex/controller/reflexctl/table";
 import { type Entity, entityText } from "@reflex/protocol/entity";
 import type { Token } from "@reflex/protocol/token";
 
@@ -18,9 +19,6 @@ export type Screen = {
 const colours = { act: 31, ask: 33, hold: 90, refuse: 35, observe: 36 } as const;
 /** On a pipe, at most one progress line per this many milliseconds. */
 const progressEveryMs = 2_000;
-
-/** Control characters of a hostile detection must not move the reader's cursor. */
-const plain = (text: string): string => text.replace(/\p{Cc}/gu, "?");
 
 export const createScreen = (out: NodeJS.WriteStream, nowMs: () => number): Screen => {
   const terminal = out.isTTY === true;
