@@ -4,6 +4,7 @@ import { webcrypto } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
@@ -14,7 +15,7 @@ import mqtt, { type IClientOptions, type MqttClient } from "mqtt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Authority, createAuthority } from "../pki/authority.ts";
 import { connectRefusal, publishRefusal, subscribeRefusal } from "./access.ts";
-import { createPacketMeter } from "./packet-gate.ts";
+import { createPacketMeter, guardPackets } from "./packet-gate.ts";
 import { createRetainedCache } from "./retained-cache.ts";
 
 const org = "acme";
@@ -246,6 +247,21 @@ describe("sizes", () => {
       expect(peakMb() - before).toBeLessThan(40);
     },
   );
+
+  test("one read hands out everything that has arrived, or the tail of a long packet would wait for the next one", () => {
+    const stream = new PassThrough({ readableHighWaterMark: 1024 });
+    guardPackets(stream, mqttPacketBytesMax, () => expect.unreachable("refused"));
+    // One PUBLISH of 300 bytes in the pieces that TLS makes of it.
+    const packet = Buffer.concat([Buffer.from([0x30, 0xac, 0x02]), Buffer.alloc(300, 7)]);
+    for (const [from, to] of [
+      [0, 2],
+      [2, 150],
+      [150, 303],
+    ] as const)
+      stream.push(packet.subarray(from, to));
+    expect(stream.read()).toEqual(packet);
+    expect(stream.read()).toBe(null);
+  });
 
   test("what is retained has a bound, and an exact topic finds it", async () => {
     const refused: string[] = [];

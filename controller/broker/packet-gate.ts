@@ -8,15 +8,22 @@ import type { Duplex } from "node:stream";
 export const guardPackets = (stream: Duplex, packetBytesMax: number, refuse: (bytes: number) => void): void => {
   const measure = createPacketMeter(packetBytesMax);
   const read = stream.read.bind(stream);
-  // aedes pulls with `read`, so wrapping it costs no copy and no second stream per connection.
+  // aedes pulls with `read`, so wrapping it needs no second stream per connection.
   stream.read = (size?: number): unknown => {
-    const chunk: unknown = read(size);
-    if (!(chunk instanceof Uint8Array)) return chunk;
-    const tooLong = measure(chunk);
-    if (tooLong === undefined) return chunk;
-    refuse(tooLong);
-    stream.destroy();
-    return null;
+    const chunks: Uint8Array[] = [];
+    for (let chunk: unknown = read(size); chunk instanceof Uint8Array; chunk = read(size)) {
+      const tooLong = measure(chunk);
+      if (tooLong !== undefined) {
+        refuse(tooLong);
+        stream.destroy();
+        return null;
+      }
+      chunks.push(chunk);
+      // Node 26 hands out one chunk at a time, and aedes reads once for each `readable`: what stayed behind would be announced
+      // by nothing, and the end of a long packet would wait until the next one came.
+      if (stream.readableLength === 0) break;
+    }
+    return chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? null);
   };
 };
 
