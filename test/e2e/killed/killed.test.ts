@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { executorLimits } from "@reflex/edge-agent/act/limits";
 import type { Child } from "@reflex/installers/start/child";
 import { replayToken } from "@reflex/policies/engine/replay";
 import { firstPrevious } from "@reflex/protocol/token";
@@ -220,12 +219,12 @@ describe(`an agent killed ${kills} times while detections arrive`, () => {
       return untilMs > endsBy(dueMs) ? [`${target}: ${untilMs - dueMs} ms after the end of ${leases.length}`] : [];
     });
     expect(late, "in force beyond the end of their leases").toEqual([]);
-    const moved = stored.commands.filter(
-      // A plan waits while the call of a killed agent on the same target may still come.
-      ({ issued_at, undo_at, ttl }) =>
-        Date.parse(undo_at ?? "") >
-        endsBy(Date.parse(issued_at)) + executorLimits.callTimeoutMs + executorLimits.lateCallMs + ttl * 1_000,
-    );
+    // A deadline is set when the call sets out, so it is never later than the call's arrival and its time to live.
+    const arrivedMs = new Map(counts.calls.filter(({ verb }) => verb === "apply").map(({ key, atMs }) => [key, atMs]));
+    const moved = own.commands.filter((row) => {
+      const calledMs = arrivedMs.get(keyOf(row));
+      return calledMs !== undefined && (row.undoAtMs ?? 0) > calledMs + row.command.ttl * 1_000;
+    });
     expect(moved, "deadlines that a restart moved").toEqual([]);
   });
 
