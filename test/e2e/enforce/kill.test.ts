@@ -54,9 +54,11 @@ describe("an agent killed again and again", () => {
       await once(agent, "exit");
     }
     // Left alone at last: everything planned is carried out, and everything in force ends on time.
+    let ended: Readonly<Record<string, number>> = {};
     for await (const line of linesOf(actingProcess())) {
-      const { inForce, pending } = JSON.parse(line) as { inForce: number; pending: number };
-      if (inForce === 0 && pending === 0) break;
+      const said = JSON.parse(line) as { inForce: number; pending: number; states: Record<string, number> };
+      ended = said.states;
+      if (said.inForce === 0 && said.pending === 0) break;
     }
     const { effects, undone, present } = await readCounts(url);
     expect(present, "in force after every lease has ended").toEqual([]);
@@ -64,8 +66,10 @@ describe("an agent killed again and again", () => {
       Object.values(effects).filter((times) => times !== 1),
       "keys that had more than one effect",
     ).toEqual([]);
-    expect(Object.keys(effects)).toHaveLength(commands);
-    expect(Object.keys(undone)).toHaveLength(commands);
+    expect(Object.keys(undone).sort(), "keys that were undone").toEqual(Object.keys(effects).sort());
+    // One whose call was cut off may see its lease end while the call could still come: then nothing was done, and it says so.
+    expect((ended.undone ?? 0) + (ended.failed ?? 0), "commands that came to their end").toBe(commands);
+    expect(Object.keys(effects).length, "commands that had their effect").toBeGreaterThan(commands / 2);
   });
 
   test("a second agent on one state folder exits with 75 and disturbs nothing", async () => {
