@@ -22,10 +22,13 @@ const ttlSeconds = 10;
 const criticalTtlSeconds = 15;
 /** Every so many lives one is left to do its work before it is killed: the one that must end what is overdue. */
 const killsBetweenRests = 8;
-const restMs = 5_000;
+const restMs = 9_000;
 /** Once an agent lives, what is due or overdue has ended within this; less by far on a machine that is not busy. */
-const slackMs = 4_000;
+const slackMs = 8_000;
 const quietWithinMs = 240_000;
+const stopWithinMs = 20_000;
+const hearingMs = 3_000;
+const livesToHear = 5;
 const killedWithinMs = 180_000 + kills * 8_000 + quietWithinMs;
 
 let folder = "";
@@ -87,10 +90,10 @@ beforeAll(async () => {
   rests.push({ fromMs: Date.now(), untilMs: Number.POSITIVE_INFINITY });
   await within(sender.finish(), 30_000, () => `not everything is acknowledged: ${JSON.stringify(sender.figures())}`);
   await quiet(farEndUrl);
-  await last.stop(20_000);
+  await last.stop(stopWithinMs);
+  own = await acknowledgedToTheLast();
   counts = await readCounts(farEndUrl);
   stored = await readStored(site.client, site.agent);
-  own = await readOwn(site.journalFolder);
   const acting = Object.keys(counts.effects).length;
   const { records, repeats, requests, unanswered } = sender.figures();
   console.log(
@@ -139,6 +142,18 @@ const quiet = async (farEndUrl: string): Promise<void> => {
       );
     }
     await pause(500);
+  }
+};
+
+/** What the controller stored last may be acknowledged after the agent was told to stop: then the next life hears of it. */
+const acknowledgedToTheLast = async (): Promise<typeof own> => {
+  for (let lives = 0; ; lives += 1) {
+    const read = await readOwn(site.journalFolder);
+    if (read.spool.first > read.spool.last || lives === livesToHear) return read;
+    const life = site.startAgent();
+    await serves(life);
+    await pause(hearingMs);
+    await life.stop(stopWithinMs);
   }
 };
 
