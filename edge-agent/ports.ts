@@ -1,10 +1,10 @@
 import type { Command } from "@reflex/protocol/command";
 import type { CommandState } from "@reflex/protocol/command-life";
 import type { Verdict } from "@reflex/protocol/decision";
-import type { Entity } from "@reflex/protocol/entity";
 import type { Refusal, RefusalCode } from "@reflex/protocol/refusal";
 import type { ReportKind, ReportRecord } from "@reflex/protocol/report";
 import type { Result } from "@reflex/protocol/result";
+import type { Resolved } from "./connectors/contract.ts";
 
 /**
  * What the agent asks of the world, in small interfaces. `main.ts` hands in the real ones, the simulator its own:
@@ -82,6 +82,8 @@ export type CommandRow = {
   readonly atMs: number;
   /** Deadline of the undo, ms; set when the call is about to be made. */
   readonly undoAtMs?: number;
+  /** What the target is at the far end; known before anything is sent where the connector resolves. */
+  readonly resolved?: Resolved;
   /** Captured before acting, opaque to everyone but the connector; at most 64 kB. */
   readonly undoData?: string;
   readonly attempts: number;
@@ -173,58 +175,5 @@ export type Journal = {
 
 // ---- act --------------------------------------------------------------------------------------------------------
 
-export type ConnectorCall = {
-  readonly commandId: string;
-  readonly idempotencyKey: string;
-  readonly action: Command["action"];
-  readonly target: Entity;
-  /** Seconds left of the lease, for targets that expire entries by themselves. */
-  readonly ttlSeconds: number;
-  readonly reason: string;
-  readonly undoData?: string;
-};
-
-export type ApplyOutcome =
-  | { readonly kind: "applied"; readonly detail?: string }
-  /** Provably nothing was applied and repeating will not help. */
-  | { readonly kind: "refused"; readonly code: RefusalCode; readonly detail: string }
-  /** Provably nothing was applied; may be tried again after the delay. */
-  | { readonly kind: "retry"; readonly detail: string; readonly retryAfterMs?: number }
-  /** Time-out, lost connection: applied or not, nobody knows. Verify before anything else. */
-  | { readonly kind: "unknown"; readonly detail: string };
-export type VerifyOutcome = { readonly kind: "present" | "absent" | "unknown"; readonly detail?: string };
-export type UndoOutcome =
-  | { readonly kind: "undone"; readonly detail?: string }
-  | { readonly kind: "retry"; readonly detail: string; readonly retryAfterMs?: number };
-
-export type ConnectorDescription = {
-  readonly actions: readonly Command["action"][];
-  readonly nativeTtl: boolean;
-  /** False: at most once, and every screen says so. */
-  readonly canVerify: boolean;
-  readonly about: string;
-};
-
-/** How an action reaches one system. Do and undo are written together, in one file per connector. */
-export type Connector = {
-  readonly name: string;
-  readonly describe: () => ConnectorDescription;
-  /** Opens what it needs; fails with what a person must do. Must not change anything that is in force. */
-  readonly start: () => Promise<Result<void, Refusal>>;
-  /** What undo will need, captured before acting. */
-  readonly captureUndo: (call: ConnectorCall) => Promise<Result<string, Refusal>>;
-  /** Applying twice with one idempotency key has one effect. */
-  readonly apply: (call: ConnectorCall) => Promise<ApplyOutcome>;
-  readonly verify: (call: ConnectorCall) => Promise<VerifyOutcome>;
-  /** Undoing what is not there is success. */
-  readonly undo: (call: ConnectorCall) => Promise<UndoOutcome>;
-  /** Idempotency keys or target keys in force that are ours, for the reconciler. */
-  readonly listInForce: () => Promise<
-    Result<readonly { readonly target: Entity; readonly action: Command["action"] }[], Refusal>
-  >;
-  /** Closes files and sockets. What is in force stays in force. */
-  readonly stop: () => Promise<void>;
-};
-
 /** The brakes as the executor asks them right before each call; undefined = go. Cheapest first. */
-export type Brakes = { readonly check: (command: Command) => RefusalCode | undefined };
+export type Brakes = { readonly check: (command: Command, resolved?: Resolved) => RefusalCode | undefined };

@@ -1,10 +1,10 @@
 import type { CommandEvent } from "@reflex/protocol/command-life";
 import type { RefusalCode } from "@reflex/protocol/refusal";
-import type { ApplyOutcome } from "../ports.ts";
+import type { ApplyOutcome } from "../connectors/contract.ts";
 import { backoffMs } from "./backoff.ts";
 import { type CallResult, callWithin, detailOf } from "./calls.ts";
 import { type CommandChanges, changeCommand, moveCommand } from "./command-step.ts";
-import { callOf, type Entry, fieldsOf } from "./entry.ts";
+import { callOf, type Entry, fieldsOf, traitsOf } from "./entry.ts";
 import type { LaneParts } from "./lane.ts";
 import { captureToShare, holdersBeside } from "./next-step.ts";
 
@@ -31,7 +31,8 @@ export const createApplySteps = ({
   const { advance, succeed, fail, alarm, commitFirst, wait, outcomeWrites } = record;
 
   const begin: ApplySteps["begin"] = async (entry) => {
-    if (connector === undefined || !description?.actions.includes(entry.row.command.action)) {
+    const traits = traitsOf(description, entry.row);
+    if (connector === undefined || traits === undefined) {
       return fail(
         entry,
         "withdraw",
@@ -48,7 +49,7 @@ export const createApplySteps = ({
     const holders = holdersBeside(entry, entries(), clock.nowMs()).filter(({ row }) => row.state === "in_force");
     const heldUntilMs = Math.max(0, ...holders.map((holder) => holder.deadlineMs));
     const shared = captureToShare(entry, entries());
-    if (holders.length > 0 && (!description.nativeTtl || heldUntilMs >= undoAtMs))
+    if (holders.length > 0 && (!traits.nativeTtl || heldUntilMs >= undoAtMs))
       return join(entry, holders, undoAtMs, shared);
     let undoData = shared;
     if (undoData === undefined) {
@@ -141,7 +142,7 @@ export const createApplySteps = ({
     switch (outcome.kind) {
       case "applied": {
         // A connector that cannot verify is taken at its word, and the row says so.
-        const events: CommandEvent[] = description?.canVerify ? ["applied"] : ["applied", "found"];
+        const events: CommandEvent[] = entry.canVerify ? ["applied"] : ["applied", "found"];
         succeed(entry, events, { verified: false, code: undefined, detail: outcome.detail });
         return;
       }
@@ -162,7 +163,7 @@ export const createApplySteps = ({
         return;
       case "unknown": {
         // Nobody will ever verify it: at most once. Its lease still ends on time.
-        const beside = description?.canVerify ? [] : alarm(entry, "warning", "command-unproven", outcome.detail);
+        const beside = entry.canVerify ? [] : alarm(entry, "warning", "command-unproven", outcome.detail);
         advance(entry, ["unknown"], { code: "connector-timeout", detail: outcome.detail }, beside);
         return;
       }

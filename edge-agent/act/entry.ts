@@ -1,4 +1,5 @@
-import type { CommandRow, ConnectorCall, ConnectorDescription, JournalWrite, Timers } from "../ports.ts";
+import type { ActionTraits, ConnectorCall, ConnectorDescription } from "../connectors/contract.ts";
+import type { CommandRow, JournalWrite, Timers } from "../ports.ts";
 import { deadlineMs, secondsLeft } from "./lease.ts";
 import type { ExecutorLimits } from "./limits.ts";
 import type { LaneEntry } from "./next-step.ts";
@@ -39,7 +40,7 @@ export const createEntry = (
     isWaiting: false,
     isUndoAsked: false,
     isProvenAbsent: false,
-    canVerify: description?.canVerify ?? false,
+    canVerify: traitsOf(description, row)?.canVerify ?? false,
     ...(isTooOld ? { withdrawCode: "stale" as const } : {}),
     cancelWait: () => {},
     hasWaited: false,
@@ -54,14 +55,21 @@ export const createEntry = (
   };
 };
 
+export const traitsOf = (
+  description: ConnectorDescription | undefined,
+  { command }: Pick<CommandRow, "command">,
+): ActionTraits | undefined => description?.actions[command.action];
+
 /** What the connector is told; `untilMs` is when the lease ends. */
 export const callOf = ({ row }: Pick<Entry, "row">, untilMs: number, nowMs: number): ConnectorCall => {
-  const { command, undoData } = row;
+  const { command, resolved, undoData } = row;
   return {
     commandId: command.command_id,
     idempotencyKey: command.idempotency_key,
+    decisionId: command.decision_id,
     action: command.action,
     target: command.target,
+    ...(resolved === undefined ? {} : { resolved }),
     ttlSeconds: secondsLeft(untilMs, nowMs),
     reason: command.reason,
     ...(undoData === undefined ? {} : { undoData }),

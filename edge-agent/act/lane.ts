@@ -1,16 +1,6 @@
 import { isTerminal } from "@reflex/protocol/command-life";
-import type {
-  Brakes,
-  Clock,
-  CommandRow,
-  Connector,
-  ConnectorDescription,
-  Journal,
-  JournalWrite,
-  Log,
-  Random,
-  Timers,
-} from "../ports.ts";
+import type { Connector, ConnectorDescription } from "../connectors/contract.ts";
+import type { Brakes, Clock, CommandRow, Journal, JournalWrite, Log, Random, Timers } from "../ports.ts";
 import { createApplySteps } from "./apply-step.ts";
 import type { Slots } from "./calls.ts";
 import { createEntry, type Entry, endWait } from "./entry.ts";
@@ -195,9 +185,11 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
     isQuiet: () =>
       !isRunning &&
       entries.every(
-        ({ row, unwritten, isWaiting }) =>
-          unwritten.length === 0 &&
-          (["in_force", "stuck"].includes(row.state) || isTerminal(row.state) || (isUnprovable(row) && !isWaiting)),
+        (entry) =>
+          entry.unwritten.length === 0 &&
+          (["in_force", "stuck"].includes(entry.row.state) ||
+            isTerminal(entry.row.state) ||
+            (isUnprovable(entry) && !entry.isWaiting)),
       ),
     isEmpty: () => entries.length === 0 && lateCalls.size === 0 && !isRunning,
     stop: async () => {
@@ -206,8 +198,6 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
       await Promise.all(entries.map((entry) => entry.writing));
     },
   };
-  const isUnprovable = (row: CommandRow): boolean =>
-    row.state === "pending_verification" && description?.canVerify !== true;
   return lane;
 };
 
@@ -220,4 +210,5 @@ const underWayMsOf = (row: CommandRow, limits: ExecutorLimits, nowMs: number): n
   const sinceMs = nowMs - (row.calledAtMs ?? nowMs);
   return sinceMs < 0 ? mostMs : mostMs - sinceMs;
 };
+const isUnprovable = ({ row, canVerify }: Entry): boolean => row.state === "pending_verification" && !canVerify;
 const isEnding = (row: CommandRow): boolean => row.state === "undoing" || row.state === "stuck";

@@ -1,7 +1,7 @@
-import { entityKey, entityText } from "@reflex/protocol/entity";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
-import type { Clock, Connector, Journal, Log, Timers } from "../ports.ts";
+import { type Connector, farEndId } from "../connectors/contract.ts";
+import type { Clock, CommandRow, Journal, Log, Timers } from "../ports.ts";
 import { eventWrite } from "../report/records.ts";
 import { callWithin, detailOf } from "./calls.ts";
 import type { Lane } from "./lane.ts";
@@ -14,6 +14,9 @@ type ReconcileDeps = {
   readonly connectors: ReadonlyMap<string, Connector>;
   readonly log: Log;
 };
+
+const placeOf = ({ command, resolved }: CommandRow): string =>
+  `${command.action}|${farEndId({ target: command.target, ...(resolved === undefined ? {} : { resolved }) })}`;
 
 /** Names in one report; the count says how many there are. */
 const namesMax = 10;
@@ -30,26 +33,26 @@ export const reconcileConnector = async (
 ): Promise<Result<{ readonly missing: number; readonly unowned: number }, Refusal>> => {
   const connector = deps.connectors.get(name);
   if (connector === undefined) return err(refusal("connector-unknown", name));
-  const asked = await callWithin(deps.timers, deps.callTimeoutMs, connector.listInForce);
+  const list = connector.listInForce;
+  if (list === undefined) return ok({ missing: 0, unowned: 0 });
+  const asked = await callWithin(deps.timers, deps.callTimeoutMs, list);
   if (asked.kind !== "answered") return err(refusal("connector-timeout", detailOf(asked)));
   const listed = asked.answer;
   if (!listed.ok) return listed;
 
-  const actual = new Set(listed.value.map(({ action, target }) => `${action}|${entityKey(target)}`));
+  const actual = new Set(listed.value.map(({ action, id }) => `${action}|${id}`));
   const rows = lanes()
     .flatMap((lane) => lane.rows().map((row) => ({ lane, row })))
     .filter(({ row }) => row.command.connector === name);
-  const owned = new Set(rows.map(({ row }) => `${row.command.action}|${entityKey(row.command.target)}`));
+  const owned = new Set(rows.map(({ row }) => placeOf(row)));
 
-  const missing = rows.filter(
-    ({ row }) => row.state === "in_force" && !actual.has(`${row.command.action}|${entityKey(row.command.target)}`),
-  );
+  const missing = rows.filter(({ row }) => row.state === "in_force" && !actual.has(placeOf(row)));
   for (const { lane, row } of missing)
     lane.doubt(row.command.command_id, "gone from the target system before its time");
 
-  const unowned = listed.value.filter(({ action, target }) => !owned.has(`${action}|${entityKey(target)}`));
+  const unowned = listed.value.filter(({ action, id }) => !owned.has(`${action}|${id}`));
   if (unowned.length > 0) {
-    const names = unowned.slice(0, namesMax).map(({ action, target }) => `${action} ${entityText(target)}`);
+    const names = unowned.slice(0, namesMax).map(({ action, id }) => `${action} ${id}`);
     deps.log.warn({ connector: name, unowned: unowned.length }, "in force without a lease");
     const detail = `${unowned.length} in force at ${name} without a lease, check by hand: ${names.join(", ")}`;
     const stored = await deps.journal.write([eventWrite(deps.clock, "warning", "drift-unowned", detail)]);

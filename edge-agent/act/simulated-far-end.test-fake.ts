@@ -1,4 +1,4 @@
-import type { Connector, ConnectorCall } from "../ports.ts";
+import type { Connector, ConnectorCall } from "../connectors/contract.ts";
 import type { SimulatedTime } from "./simulated-time.test-fake.ts";
 
 export type Fate =
@@ -65,9 +65,11 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
     connector: (isAlive) => ({
       name: "far-end",
       describe: () => ({
-        actions: ["block_ip", "allow_ip"],
-        nativeTtl: false,
-        canVerify,
+        actions: {
+          block_ip: { targets: ["address"], nativeTtl: false, canVerify, canUndo: true },
+          allow_ip: { targets: ["address"], nativeTtl: false, canVerify, canUndo: true },
+        },
+        needs: [],
         about: "a far end in memory",
       }),
       start: async () => ({ ok: true, value: undefined }),
@@ -125,7 +127,7 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
         ok: true,
         value: [...present.keys()].map((key) => ({
           action: key.startsWith("block") ? "block_ip" : "allow_ip",
-          target: { type: "address", value: key.split(" ")[1] ?? "" },
+          id: key.split(" ")[1] ?? "",
         })),
       }),
       stop: async () => {},

@@ -13,7 +13,7 @@ export type CallUndo = (
  * Takes back. No brake is asked: a kill switch stops acting, and undoing is the way back. A full disk does not stop it
  * either; undoing twice is harmless, so a crash before the record is written costs one more call.
  */
-export const createUndoStep = ({ connector, description, slots, deps, record, lateCalls }: LaneParts) => {
+export const createUndoStep = ({ connector, slots, deps, record, lateCalls }: LaneParts) => {
   const { clock, timers, random, limits } = deps;
   const { advance, alarm, flush, wait } = record;
 
@@ -66,7 +66,7 @@ export const createUndoStep = ({ connector, description, slots, deps, record, la
       if (result.answer.kind === "retry") return result.answer;
       if (lateCalls.size > 0)
         return { detail: "an earlier call is still under way and may yet apply it", isLateCall: true };
-      if (!description?.canVerify) return undefined;
+      if (!entry.canVerify) return undefined;
       const check = await callWithin(timers, limits.callTimeoutMs, () => connector.verify(call));
       const isStillThere = check.kind === "answered" && check.answer.kind === "present";
       return isStillThere ? { detail: "still in force after it was taken back" } : undefined;

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConnectorConfig } from "../config.ts";
+import type { Connector } from "../connectors/contract.ts";
 import { createEdl } from "../connectors/edl.ts";
 import { createNftables } from "../connectors/nftables.ts";
-import type { Clock, Connector } from "../ports.ts";
+import type { Clock } from "../ports.ts";
 
 export type OpenedConnector = {
   readonly connector: Connector;

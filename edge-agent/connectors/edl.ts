@@ -2,8 +2,9 @@ import { join } from "node:path";
 import type { Entity } from "@reflex/protocol/entity";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
-import type { ApplyOutcome, Clock, Connector, ConnectorCall, UndoOutcome } from "../ports.ts";
+import type { Clock } from "../ports.ts";
 import { readBlockDomain, readBlockTarget } from "./block-target.ts";
+import type { ApplyOutcome, Connector, ConnectorCall, InForce, UndoOutcome } from "./contract.ts";
 import { createListFile, type ListFile } from "./list-file.ts";
 import { type ListServer, type ListServerOptions, startListServer } from "./list-server.ts";
 
@@ -79,9 +80,12 @@ export const createEdl = (options: EdlOptions): EdlConnector => {
   return {
     name: options.name,
     describe: () => ({
-      actions: ["block_ip", "block_range", "block_domain"],
-      nativeTtl: false,
-      canVerify: true,
+      actions: {
+        block_ip: { targets: ["address"], ...traits },
+        block_range: { targets: ["network"], ...traits },
+        block_domain: { targets: ["domain"], ...traits },
+      },
+      needs: ["the firewall polls the list and has a rule that names it"],
       about: "external dynamic list over HTTP(S); in force when served, enforced when the firewall polls next",
     }),
     start: async () => {
@@ -117,6 +121,8 @@ export const createEdl = (options: EdlOptions): EdlConnector => {
   };
 };
 
+const traits = { nativeTtl: false, canVerify: true, canUndo: true } as const;
+
 const entityOfLine = (line: string): Entity => ({ type: line.includes("/") ? "network" : "address", value: line });
 const isAddressEntry = (line: string): boolean => {
   const target = readBlockTarget(entityOfLine(line));
@@ -127,11 +133,8 @@ const isDomainEntry = (line: string): boolean => {
   return name.ok && name.value === line;
 };
 
-const addressInForce = (line: string) => {
-  const target = entityOfLine(line);
-  return { target, action: target.type === "network" ? ("block_range" as const) : ("block_ip" as const) };
-};
-const domainInForce = (line: string) => ({
-  target: { type: "domain" as const, value: line },
-  action: "block_domain" as const,
+const addressInForce = (line: string): InForce => ({
+  id: line,
+  action: line.includes("/") ? "block_range" : "block_ip",
 });
+const domainInForce = (line: string): InForce => ({ id: line, action: "block_domain" });

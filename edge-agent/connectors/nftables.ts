@@ -1,8 +1,7 @@
-import type { Entity } from "@reflex/protocol/entity";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
-import type { ApplyOutcome, Connector, ConnectorCall, UndoOutcome, VerifyOutcome } from "../ports.ts";
 import { type BlockTarget, readBlockTarget } from "./block-target.ts";
+import type { ApplyOutcome, Connector, ConnectorCall, InForce, UndoOutcome, VerifyOutcome } from "./contract.ts";
 import { createNftProgram, type NftFailure } from "./nft-program.ts";
 import { elementsOf, family, isWholeTable, makeTable, putElement, removeElement, setOf, sets } from "./nft-table.ts";
 
@@ -94,9 +93,11 @@ export const createNftables = (options: NftablesOptions): Connector => {
   return {
     name: options.name,
     describe: () => ({
-      actions: ["block_ip", "block_range"],
-      nativeTtl: true,
-      canVerify: true,
+      actions: {
+        block_ip: { targets: ["address"], ...traits },
+        block_range: { targets: ["network"], ...traits },
+      },
+      needs: ["CAP_NET_ADMIN", "the nft program"],
       about: `drops packets from and to the target on this machine (nftables, table ${family} ${table}); the kernel ends it on time`,
     }),
     start,
@@ -119,10 +120,5 @@ export const createNftables = (options: NftablesOptions): Connector => {
   };
 };
 
-const inForce = (
-  value: string,
-  isRange: boolean,
-): { readonly target: Entity; readonly action: "block_ip" | "block_range" } =>
-  isRange
-    ? { target: { type: "network", value }, action: "block_range" }
-    : { target: { type: "address", value }, action: "block_ip" };
+const inForce = (id: string, isRange: boolean): InForce => ({ id, action: isRange ? "block_range" : "block_ip" });
+const traits = { nativeTtl: true, canVerify: true, canUndo: true } as const;

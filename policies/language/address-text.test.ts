@@ -10,7 +10,9 @@ const v4 = groups(4, 255).map((bytes) => bytes.join("."));
 const v6 = groups(8, 0xffff).chain((words) =>
   fc.nat(8).map((zeros) => words.map((word, index) => (index < zeros ? 0 : word).toString(16)).join(":")),
 );
+const v4Mapped = groups(2, 0xffff).map((words) => `0:0:0:0:0:ffff:${words.map((word) => word.toString(16)).join(":")}`);
 const prefixed = fc.oneof(
+  fc.tuple(v4Mapped, fc.integer({ min: 0, max: 128 })),
   fc.tuple(v4, fc.integer({ min: 0, max: 32 })),
   fc.tuple(v6, fc.integer({ min: 0, max: 128 })),
 );
@@ -38,7 +40,9 @@ describe("addresses as text", () => {
         const written = `${address}/${prefix}`;
         const found = readAddressText(written);
         if (found.kind === "malformed") throw new Error(written);
-        expect(parseNetwork(found.text)).toEqual(parseNetwork(written));
+        // The engine knows no range wider than all IPv4 addresses under an IPv4 address written as IPv6; the language has none either.
+        const isTooWide = found.kind === "host-bits" && /^0:0:0:0:0:ffff:/.test(address) && prefix < 96;
+        expect(parseNetwork(written)).toEqual(isTooWide ? undefined : parseNetwork(found.text));
         expect(readAddressText(found.text)).toMatchObject({ kind: "legal", text: found.text });
       }),
       { numRuns: 1_000 },

@@ -1,6 +1,7 @@
 import { createMemoryIngestStore, type MemoryIngestStore } from "@reflex/controller/link/memory-ingest-store";
 import type { World } from "@reflex/edge-agent/assemble";
-import type { Connector, Journal } from "@reflex/edge-agent/ports";
+import type { Connector } from "@reflex/edge-agent/connectors/contract";
+import type { Journal } from "@reflex/edge-agent/ports";
 import { ok } from "@reflex/protocol/result";
 import { expect, test } from "vitest";
 import { type Sabotage, simulate } from "./simulate.ts";

@@ -5,7 +5,7 @@ import type {
   ConnectorDescription,
   UndoOutcome,
   VerifyOutcome,
-} from "@reflex/edge-agent/ports";
+} from "@reflex/edge-agent/connectors/contract";
 import type { ActionName } from "@reflex/protocol/action";
 import { type Entity, entityKey } from "@reflex/protocol/entity";
 import { ok } from "@reflex/protocol/result";
@@ -28,11 +28,29 @@ export type Tamper = {
 };
 
 const descriptions: Readonly<Record<string, ConnectorDescription>> = {
-  firewall: { actions: ["block_ip"], nativeTtl: false, canVerify: true, about: "a firewall" },
-  dns: { actions: ["block_domain"], nativeTtl: true, canVerify: true, about: "a resolver whose entries expire" },
-  edr: { actions: ["isolate_host"], nativeTtl: false, canVerify: true, about: "endpoint response" },
-  directory: { actions: ["disable_user"], nativeTtl: false, canVerify: false, about: "a directory that cannot say" },
+  firewall: {
+    actions: { block_ip: { targets: ["address"], nativeTtl: false, canVerify: true, canUndo: true } },
+    needs: [],
+    about: "a firewall",
+  },
+  dns: {
+    actions: { block_domain: { targets: ["domain"], nativeTtl: true, canVerify: true, canUndo: true } },
+    needs: [],
+    about: "a resolver whose entries expire",
+  },
+  edr: {
+    actions: { isolate_host: { targets: ["host"], nativeTtl: false, canVerify: true, canUndo: true } },
+    needs: [],
+    about: "endpoint response",
+  },
+  directory: {
+    actions: { disable_user: { targets: ["user"], nativeTtl: false, canVerify: false, canUndo: true } },
+    needs: [],
+    about: "a directory that cannot say",
+  },
 };
+const expiresAt = (connector: string): boolean =>
+  Object.values(descriptions[connector]?.actions ?? {}).some(({ nativeTtl }) => nativeTtl);
 export const connectorNames = Object.keys(descriptions) as [string, ...string[]];
 
 type Entry = CallSubject & { readonly sinceMs: number; untilMs: number; readonly entity: Entity };
@@ -97,7 +115,7 @@ export const createFarEnd = (sim: Sim, tamper: Tamper = {}): FarEnd => {
 
   const carryOutApply = (subject: CallSubject, entity: Entity, ttlSeconds: number): ApplyOutcome => {
     const known = entries.get(idOf(subject));
-    const expires = descriptions[subject.connector]?.nativeTtl === true;
+    const expires = expiresAt(subject.connector);
     const untilMs = expires ? time.nowMs() + ttlSeconds * 1_000 : Number.POSITIVE_INFINITY;
     if (expires) time.after(sim.world, ttlSeconds * 1_000 + 1, () => expire(idOf(subject)));
     sim.tell(
@@ -179,7 +197,7 @@ export const createFarEnd = (sim: Sim, tamper: Tamper = {}): FarEnd => {
             ok(
               [...entries.values()]
                 .filter(({ connector }) => connector === name)
-                .map(({ entity, action }) => ({ target: entity, action: action as ActionName })),
+                .map(({ entity, action }) => ({ id: entity.value, action: action as ActionName })),
             ),
           undefined,
         ),

@@ -209,7 +209,7 @@ describe("fail closed", () => {
     expect((await other.verify(block("203.0.113.1"))).kind).toBe("absent");
     rmSync(lists);
     expect((await other.apply(block("203.0.113.2"))).kind).toBe("applied");
-    expect(await other.listInForce()).toMatchObject({ value: [{ target: { value: "203.0.113.2" } }] });
+    expect(await other.listInForce?.()).toMatchObject({ value: [{ id: "203.0.113.2" }] });
     await other.stop();
   });
 

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
+import type { Connector } from "@reflex/edge-agent/connectors/contract";
 import { createNftables } from "@reflex/edge-agent/connectors/nftables";
-import type { Connector } from "@reflex/edge-agent/ports";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { callFor, illegalAddresses, illegalNetworks, provesItself } from "../../fixtures/connector-conformance.ts";
 
@@ -128,9 +128,9 @@ describe.skipIf(obstacle !== undefined)("real packets between two machines", () 
     expect((await connector.start()).ok).toBe(true);
     expect(withoutTime(inGuard("nft", "list", "table", "inet", "reflex"))).toBe(before);
     expect(before).toMatch(/counter packets [1-9]/);
-    expect(await connector.listInForce()).toEqual({
+    expect(await connector.listInForce?.()).toEqual({
       ok: true,
-      value: [{ action: "block_ip", target: { type: "address", value: "192.0.2.2" } }],
+      value: [{ action: "block_ip", id: "192.0.2.2" }],
     });
     await connector.undo(call);
   });
