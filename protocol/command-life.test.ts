@@ -14,6 +14,7 @@ import {
 const steps: readonly string[] = [
   "planned send sent",
   "planned withdraw failed",
+  "sent withheld planned",
   "sent applied confirmed",
   "sent refused failed",
   "sent unknown pending_verification",
@@ -24,6 +25,8 @@ const steps: readonly string[] = [
   "in_force undo undoing",
   "in_force missing undone",
   "in_force unknown pending_verification",
+  "in_force renew sent",
+  "in_force hand_over handed_over",
   "pending_verification found in_force",
   "pending_verification missing failed",
   "pending_verification resend sent",
@@ -79,19 +82,27 @@ describe("the life of a command", () => {
     for (const state of owesUndo) {
       if (state === "stuck") continue;
       // With an undo that never answers, only giving up is left, and that is seen.
-      expect(reachableFrom(state, ["taken_back", "missing", "refused", "marked"])).toContain("stuck");
+      expect(reachableFrom(state, ["taken_back", "missing", "refused", "withheld", "marked", "hand_over"])).toContain(
+        "stuck",
+      );
     }
-    expect(commandStates.filter((state) => !owesUndo.has(state))).toEqual(["planned", "undone", "failed"]);
+    expect(commandStates.filter((state) => !owesUndo.has(state))).toEqual([
+      "planned",
+      "undone",
+      "failed",
+      "handed_over",
+    ]);
   });
 
   test("nothing is at the far end before `sent`, and only sending gets there", () => {
     expect(reachableFrom("planned", ["send"])).toEqual(new Set(["planned", "failed"]));
   });
 
-  test("never act twice: a command is sent again only from where it was verified missing or in doubt", () => {
+  test("never act twice: a command is sent again only from where it was verified missing or in doubt, or to make its lease longer", () => {
     const intoSent = pairs.filter(([state, event]) => after(state, event) === "sent");
     expect(intoSent).toEqual([
       ["planned", "send"],
+      ["in_force", "renew"],
       ["pending_verification", "resend"],
     ]);
   });
