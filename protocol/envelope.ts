@@ -15,6 +15,7 @@ export const payloadTypes = {
   head: "application/vnd.reflex.head.v1+json",
   batch: "application/vnd.reflex.batch.v1+json",
   command: "application/vnd.reflex.command.v1+json",
+  order: "application/vnd.reflex.order.v1+json",
 } as const;
 export type PayloadKind = keyof typeof payloadTypes;
 

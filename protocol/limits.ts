@@ -50,5 +50,9 @@ export const candidatesMax = 32;
 export const futureSkewSecondsMax = 300;
 /** Before this no SIEM wrote ISO timestamps with offsets; epoch-0 and 1970 artefacts fall here. */
 export const timestampMsMin = Date.UTC(2000, 0, 1);
+/** What a person orders is meant for now; a copy that was held back this long is refused. */
+export const orderSecondsMax = 600;
+/** All extensions of a lease together end this long after its policy would have ended it, whoever signs them. */
+export const extensionSecondsMax = 24 * 3600;
 /** One site class per agent certificate; segments are `[a-z0-9_-]{1,48}` (RabbitMQ maps "/" to ".", so no dots). */
 export const segmentLengthMax = 48;

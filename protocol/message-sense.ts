@@ -1,6 +1,7 @@
 import type { Bundle } from "./bundle.ts";
 import type { KillState } from "./kill.ts";
-import { inventoryEntriesMax } from "./limits.ts";
+import { inventoryEntriesMax, orderSecondsMax } from "./limits.ts";
+import type { Order } from "./order.ts";
 import type { Policy } from "./policy.ts";
 import type { Batch } from "./report.ts";
 import type { Trust } from "./trust.ts";
@@ -12,6 +13,16 @@ import type { Trust } from "./trust.ts";
 export const killStateSense = ({ aud }: KillState): string | undefined =>
   // A kill "for every site but one agent" names an agent of which there may be one per site.
   aud.site === "*" && aud.agent !== "*" ? "/aud/agent: must be * where the site is *" : undefined;
+
+/** An order that lives long is one somebody can keep for a bad moment. */
+export const orderSense = ({ issued_at, expires_at }: Order): string | undefined => {
+  const livesMs = Date.parse(expires_at) - Date.parse(issued_at);
+  // Also for a date that does not exist, which is no number.
+  if (!(livesMs > 0)) return "/expires_at: is not after issued_at";
+  return livesMs > orderSecondsMax * 1_000
+    ? `/expires_at: is more than ${orderSecondsMax} s after issued_at`
+    : undefined;
+};
 
 /** A role nobody can fill refuses for ever, and one key under two names is one key. */
 export const trustSense = (trust: Trust): string | undefined => {

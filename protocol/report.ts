@@ -3,7 +3,7 @@ import { Command } from "./command.ts";
 import { commandStates } from "./command-life.ts";
 import { UtcTimestamp } from "./detection.ts";
 import { Feedback } from "./feedback.ts";
-import { segmentPattern, sha256Pattern } from "./ids.ts";
+import { segmentPattern, sha256Pattern, uuidV7Pattern } from "./ids.ts";
 import { batchRecordsMax } from "./limits.ts";
 import { RefusalCodeSchema } from "./refusal.ts";
 import { Token } from "./token.ts";
@@ -47,6 +47,8 @@ export const AgentEvent = Type.Object(
     name: Type.String({ maxLength: 64 }),
     code: Type.Optional(RefusalCodeSchema),
     detail: Type.String({ maxLength: 1_024 }),
+    /** `order-done` and `order-refused` name the order they answer. */
+    order_id: Type.Optional(Type.String({ pattern: uuidV7Pattern })),
   },
   { additionalProperties: false },
 );

@@ -31,6 +31,8 @@ export type TopicPayloads = {
   killOrg: Envelope;
   killSite: Envelope;
   killAgent: Envelope;
+  /** What a person asks of one agent now; never kept for later. */
+  order: Envelope;
   syncRequest: SyncRequest;
   syncResponse: SyncResponse;
   heartbeat: Heartbeat;
@@ -48,6 +50,7 @@ export const topicRules: Readonly<Record<TopicName, TopicRule>> = {
   killOrg: { qos: 1, retain: true, from: "controller" },
   killSite: { qos: 1, retain: true, from: "controller" },
   killAgent: { qos: 1, retain: true, from: "controller" },
+  order: { qos: 1, retain: false, from: "controller" },
   syncRequest: { qos: 1, retain: false, from: "agent" },
   syncResponse: { qos: 1, retain: false, from: "controller" },
   heartbeat: { qos: 1, retain: false, from: "agent" },
@@ -61,6 +64,7 @@ export const topicOf: Readonly<Record<TopicName, (address: AgentAddress) => stri
   killOrg: ({ org }) => `${root}/${org}/f/kill`,
   killSite: ({ org, site }) => `${root}/${org}/s/${site}/kill`,
   killAgent: ({ org, agent }) => `${root}/${org}/a/${agent}/kill`,
+  order: ({ org, agent }) => `${root}/${org}/a/${agent}/order`,
   syncRequest: ({ org, agent }) => `${root}/${org}/up/${partitionOf(agent)}/${agent}/sync`,
   syncResponse: ({ org, agent }) => `${root}/${org}/a/${agent}/sync`,
   heartbeat: ({ org, agent }) => `${root}/${org}/up/${partitionOf(agent)}/${agent}/state`,
@@ -96,7 +100,7 @@ export const parseUpTopic = (
 
 /** Topic access of an agent, from the identity in its certificate. */
 export const agentMaySubscribe = (self: AgentAddress, filter: string): boolean =>
-  (["head", "killOrg", "killSite", "killAgent", "syncResponse", "acknowledgement"] as const).some(
+  (["head", "killOrg", "killSite", "killAgent", "order", "syncResponse", "acknowledgement"] as const).some(
     (name) => topicOf[name](self) === filter,
   );
 export const agentMayPublish = (self: AgentAddress, topic: string): boolean =>

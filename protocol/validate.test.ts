@@ -9,6 +9,7 @@ import { Envelope } from "./envelope.ts";
 import { Feedback } from "./feedback.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import { KillState } from "./kill.ts";
+import { Order } from "./order.ts";
 import { Acknowledgement, Batch } from "./report.ts";
 import { schemaFault } from "./schema-fault.ts";
 import { Head, Heartbeat, SyncRequest, SyncResponse } from "./sync.ts";
@@ -27,6 +28,7 @@ import {
   checkHeartbeat,
   checkKillState,
   checkOf,
+  checkOrder,
   checkSyncRequest,
   checkSyncResponse,
   checkToken,
@@ -51,6 +53,7 @@ const schemas: readonly (readonly [name: string, schema: TSchema, check: Check<u
   ["batch", Batch, checkBatch],
   ["acknowledgement", Acknowledgement, checkAcknowledgement],
   ["token", Token, checkToken],
+  ["order", Order, checkOrder],
 ];
 
 /** Every place in a value, as a path. */
@@ -208,6 +211,23 @@ describe("what a schema cannot say", () => {
     expect(detailOf(checkKillState({ ...kill, aud: { org: "acme", site: "*", agent: "a-1" } }))).toMatch(
       /^\/aud\/agent/,
     );
+  });
+
+  test("an order ends after it begins, and soon", () => {
+    const order = {
+      v: 1,
+      kind: "order",
+      aud: { org: "acme", site: "hq", agent: "a-1" },
+      order_id: "019c1000-0000-7000-8000-000000000001",
+      issued_at: "2026-01-31T12:00:00.000Z",
+      do: { kind: "reconcile", connector: "edl" },
+      by: "operator",
+      reason: "drill",
+    };
+    const until = (expires_at: string) => detailOf(checkOrder({ ...order, expires_at }));
+    expect(until("2026-01-31T12:10:00.000Z")).toBeUndefined();
+    for (const wrong of ["2026-01-31T12:00:00.000Z", "2026-01-31T11:59:59.999Z", "2026-01-31T12:10:00.001Z"])
+      expect(until(wrong)).toMatch(/^\/expires_at/);
   });
 
   test("a role can be filled by the keys it has, each counted once", () => {

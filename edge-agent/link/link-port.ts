@@ -4,12 +4,13 @@ import type { SyncRequest } from "@reflex/protocol/sync";
 import type { TopicPayloads } from "@reflex/protocol/topics";
 
 export type UpName = "syncRequest" | "heartbeat" | "presence" | "report";
-export type DownName = "head" | "killOrg" | "killSite" | "killAgent" | "syncResponse" | "acknowledgement";
+export type DownName = "head" | "killOrg" | "killSite" | "killAgent" | "order" | "syncResponse" | "acknowledgement";
 export const downNames = [
   "head",
   "killOrg",
   "killSite",
   "killAgent",
+  "order",
   "syncResponse",
   "acknowledgement",
 ] as const satisfies readonly DownName[];

@@ -5,6 +5,7 @@ import { Detection } from "../detection.ts";
 import { Envelope } from "../envelope.ts";
 import { Feedback } from "../feedback.ts";
 import { KillState } from "../kill.ts";
+import { Order } from "../order.ts";
 import { Acknowledgement, Batch } from "../report.ts";
 import { Head, Heartbeat, SyncRequest, SyncResponse } from "../sync.ts";
 import { Token } from "../token.ts";
@@ -19,6 +20,7 @@ const messages = {
   bundle: ["Bundle", Bundle],
   weights: ["Weights", Weights],
   "kill-state": ["KillState", KillState],
+  order: ["Order", Order],
   trust: ["Trust", Trust],
   head: ["Head", Head],
   envelope: ["Envelope", Envelope],

@@ -22,6 +22,7 @@ import {
   checkHead,
   checkHeartbeat,
   checkKillState,
+  checkOrder,
   checkSyncRequest,
   checkSyncResponse,
   checkToken,
@@ -50,6 +51,7 @@ const messages: readonly (readonly [name: string, check: Check<unknown>])[] = [
   ["batch", checkBatch],
   ["acknowledgement", checkAcknowledgement],
   ["token", checkToken],
+  ["order", checkOrder],
 ];
 
 describe("old bytes stay readable for ever", () => {
