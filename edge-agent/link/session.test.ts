@@ -71,6 +71,7 @@ test("killed means killed: every kill of one sync answer is heard at once, howev
       observed: () => ({ version: 0, phase: "none" }),
     },
     kill,
+    orders: { take: async () => ok(undefined) },
     lease: createLease({ clock, monotonicMs: () => 0, marks }),
     marks,
     reporter: { acknowledge: () => {}, reconnected: () => {} },

@@ -3,6 +3,7 @@ import { err, ok, type Result } from "@reflex/protocol/result";
 import type { BlobPointer, Head, Heartbeat, SyncRequest, SyncResponse } from "@reflex/protocol/sync";
 import { timestampOf } from "@reflex/protocol/timestamp";
 import { checkAcknowledgement, checkHead, checkSyncResponse } from "@reflex/protocol/validate";
+import type { Orders } from "../orders.ts";
 import type { Activation, Tell } from "../policy/activate.ts";
 import type { KillSwitch } from "../policy/kill.ts";
 import type { Lease } from "../policy/lease.ts";
@@ -51,6 +52,7 @@ export type SessionDeps = {
     "offerBundle" | "offerWeights" | "noteRefused" | "noteFetching" | "observed"
   >;
   readonly kill: KillSwitch;
+  readonly orders: Pick<Orders, "take">;
   readonly lease: Lease;
   readonly marks: Marks;
   readonly reporter: { readonly acknowledge: (upTo: number) => void; readonly reconnected: () => void };
@@ -183,6 +185,11 @@ export const createSession = (deps: SessionDeps): Session => {
     if (bytes.length === 0) return; // an empty retained message only clears the cache
     const taken = await kill.accept(bytes);
     if (!taken.ok) refuse(`kill ${from}`, taken.error);
+  };
+
+  const takeOrder = async (bytes: Uint8Array): Promise<void> => {
+    const taken = await deps.orders.take(bytes);
+    if (!taken.ok) refuse("order", taken.error);
   };
 
   const takeHead = (from: string, bytes: Uint8Array): Result<void, Refusal> => {
@@ -335,6 +342,7 @@ export const createSession = (deps: SessionDeps): Session => {
       link.on("head", (bytes) => void takeHead("topic", bytes));
       for (const name of ["killOrg", "killSite", "killAgent"] as const)
         link.on(name, (bytes) => track(takeKill("topic", bytes)));
+      link.on("order", (bytes) => track(takeOrder(bytes)));
       link.on("syncResponse", (bytes) => track(takeSync(bytes)));
       link.on("acknowledgement", takeAcknowledgement);
       link.onConnected(() => {

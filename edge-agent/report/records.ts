@@ -80,6 +80,8 @@ export const eventWrite = (
   name: string,
   detail: string,
   code?: RefusalCode,
+  /** The order that this answers. */
+  orderId?: string,
 ): JournalWrite => {
   const event: AgentEvent = {
     at: timestampOf(wall.nowMs()),
@@ -87,6 +89,7 @@ export const eventWrite = (
     name,
     ...(code === undefined ? {} : { code }),
     detail: detail.slice(0, 1_024),
+    ...(orderId === undefined ? {} : { order_id: orderId }),
   };
   return { kind: "report", reportKind: "event", bodyJson: JSON.stringify(event) };
 };

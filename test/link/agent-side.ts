@@ -132,6 +132,7 @@ export const startAgentSide = async (
     trust,
     activation,
     kill,
+    orders: { take: async () => ok(undefined) },
     lease,
     marks,
     reporter,
