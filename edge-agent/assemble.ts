@@ -7,14 +7,17 @@ import type { Refusal } from "@reflex/protocol/refusal";
 import { ok, type Result } from "@reflex/protocol/result";
 import type { Heartbeat } from "@reflex/protocol/sync";
 import type { Weights } from "@reflex/protocol/weights";
+import { createBrakes } from "./act/brakes.ts";
 import { createConnectorHealth } from "./act/connector-health.ts";
 import { createExecutor, type Executor } from "./act/executor.ts";
+import { createReconciler } from "./act/reconciler.ts";
 import { type Agent, createAgent } from "./agent.ts";
 import type { Connector } from "./connectors/contract.ts";
 import type { ActivePolicy } from "./decide/active-policy.ts";
 import { createMemory } from "./decide/memory.ts";
 import type { Blobs, Link, SyncOverHttps } from "./link/link-port.ts";
 import { createSession, type Session, type SessionTimes } from "./link/session.ts";
+import { createOrders } from "./orders.ts";
 import { type Activation, createActivation, type SelfTest, type Tell } from "./policy/activate.ts";
 import { createKillSwitch, type KillSwitch } from "./policy/kill.ts";
 import { createLease } from "./policy/lease.ts";
@@ -22,7 +25,7 @@ import type { Marks } from "./policy/marks-port.ts";
 import type { Slots } from "./policy/slots-port.ts";
 import { createTrustStore, type TrustStore } from "./policy/trust.ts";
 import type { Verified } from "./policy/verify-bundle.ts";
-import type { Brakes, Clock, Crypto, Journal, Log, Random, Timers } from "./ports.ts";
+import type { Clock, Crypto, Journal, Log, Random, Timers } from "./ports.ts";
 import { createFeedbackWriter } from "./report/feedback.ts";
 import { eventWrite } from "./report/records.ts";
 import { createReporter, type Reporter, type ReporterTimes, type Signer } from "./report/reporter.ts";
@@ -50,7 +53,7 @@ export type World = {
   readonly localKillFile: () => boolean;
   readonly host: () => Heartbeat["host"];
   readonly homeNets: readonly string[];
-  readonly times?: Partial<SessionTimes> & Partial<ReporterTimes>;
+  readonly times?: Partial<SessionTimes> & Partial<ReporterTimes> & { readonly reconcileEveryMs?: number };
 };
 
 export type Assembled = {
@@ -138,17 +141,7 @@ export const assembleAgent = (world: World): Assembled => {
     connectors: [...world.connectors.keys()].sort(),
   });
 
-  // Asked right before each external call: what was true when the decision was made may not be any more.
-  const brakes: Brakes = {
-    check: (command) => {
-      if (kill.killed() !== undefined) return "kill-engaged";
-      const active = policy();
-      if (active === undefined) return "no-bundle";
-      if (!leaseValid()) return "lease-lapsed";
-      if (active.compiled.neverTouch.check(command.target, undefined)?.kind === "hit") return "never-touch";
-      return active.settings.mode === "observe" ? "shadow" : undefined;
-    },
-  };
+  const brakes = createBrakes({ killed: () => kill.killed() !== undefined, policy, leaseValid });
   const health = createConnectorHealth(world.connectors.keys());
   const feedback = createFeedbackWriter(journal, memory.decideDeps.prior, log);
   const executor = createExecutor({
@@ -158,13 +151,24 @@ export const assembleAgent = (world: World): Assembled => {
     journal,
     connectors: world.connectors,
     brakes,
+    drift: () => policy()?.settings.drift ?? "repair",
     log,
     onChange: (row) => {
       memory.noteCommand(row);
+      orders.noteCommand(row);
       health.note(row);
       session.changed();
     },
     onOutcome: feedback,
+  });
+  const orders = createOrders({ self, executor, crypto, trust, marks, clock, wall, timers, journal, log });
+  const reconciler = createReconciler({
+    connectors: world.connectors.keys(),
+    executor,
+    timers,
+    random,
+    log,
+    ...(world.times?.reconcileEveryMs === undefined ? {} : { everyMs: world.times.reconcileEveryMs }),
   });
   const agent = createAgent({
     identity: self,
@@ -190,6 +194,7 @@ export const assembleAgent = (world: World): Assembled => {
     trust,
     activation,
     kill,
+    orders,
     lease,
     marks,
     reporter,
@@ -217,9 +222,11 @@ export const assembleAgent = (world: World): Assembled => {
     reporter.start();
     session.start();
     executor.start();
+    reconciler.start();
     return ok(undefined);
   };
   const stop = async (): Promise<void> => {
+    reconciler.stop();
     await agent.stop();
     await executor.stop();
     reporter.stop();

@@ -94,6 +94,8 @@ export const BundleSettings = Type.Object(
     weights_step_up_max: Type.Optional(Type.Number({ minimum: 0, maximum: 20 })),
     /** observe = decide and record only, whatever the policies say. */
     mode: Type.Enum(["enforce", "approve", "observe"]),
+    /** A lease whose entry is gone from the target system: repair = applied again under the brakes, report = said once; absent = repair. */
+    drift: Type.Optional(Type.Enum(["repair", "report"])),
   },
   { additionalProperties: false },
 );

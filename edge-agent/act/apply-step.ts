@@ -1,8 +1,8 @@
 import type { CommandEvent } from "@reflex/protocol/command-life";
-import type { RefusalCode } from "@reflex/protocol/refusal";
+import type { Refusal, RefusalCode } from "@reflex/protocol/refusal";
 import type { ApplyOutcome } from "../connectors/contract.ts";
 import { backoffMs } from "./backoff.ts";
-import { type CallResult, callWithin, detailOf } from "./calls.ts";
+import { type CallResult, callWithin, detailOf, hasAnswered } from "./calls.ts";
 import { type CommandChanges, changeCommand, moveCommand } from "./command-step.ts";
 import { callOf, type Entry, fieldsOf, traitsOf } from "./entry.ts";
 import type { LaneParts } from "./lane.ts";
@@ -14,13 +14,21 @@ export type ApplySteps = {
   readonly callAgain: (entry: Entry) => Promise<void>;
   /** Verified missing: once more, with the same idempotency key. */
   readonly resend: (entry: Entry) => Promise<void>;
+  /** In force, and its lease was made longer. */
+  readonly renew: (entry: Entry) => Promise<void>;
 };
+
+/** It is kept in every row and copied with every step. */
+const undoDataLengthMax = 65_536;
+
+/** Will pass by itself: worth asking again. */
+const isPassing = ({ code }: Refusal): boolean => code === "unreachable" || code === "connector-timeout";
 
 /** The intent is durable before the call, the undo data before the intent. */
 export const createApplySteps = ({
   connector,
   description,
-  slots,
+  gate,
   deps,
   record,
   entries,
@@ -28,7 +36,7 @@ export const createApplySteps = ({
   poke,
 }: LaneParts): ApplySteps => {
   const { clock, timers, random, brakes, log, limits } = deps;
-  const { advance, succeed, fail, alarm, commitFirst, wait, outcomeWrites } = record;
+  const { advance, amend, succeed, fail, alarm, commitFirst, wait, outcomeWrites } = record;
 
   const begin: ApplySteps["begin"] = async (entry) => {
     const traits = traitsOf(description, entry.row);
@@ -40,11 +48,21 @@ export const createApplySteps = ({
         `${entry.row.command.connector} cannot ${entry.row.command.action}`,
       );
     }
-    const closed = brakes.check(entry.row.command);
+    const { target } = entry.row.command;
+    if (!traits.targets.includes(target.type))
+      return fail(
+        entry,
+        "withdraw",
+        "target-unresolved",
+        `${entry.row.command.action} here is not for a ${target.type}`,
+      );
+    const closed = brakes.check(entry.row.command, entry.row.resolved);
     if (closed !== undefined) return advance(entry, ["withdraw"], { code: closed });
     if (entry.hasWaited && clock.nowMs() - entry.row.atMs > limits.plannedAgeMaxMs) {
       return advance(entry, ["withdraw"], { code: "stale", detail: "it could not be sent in time" });
     }
+    const pauseMs = gate.waitMs();
+    if (pauseMs > 0) return wait(entry, pauseMs);
     const undoAtMs = clock.nowMs() + entry.row.command.ttl * 1_000;
     const holders = holdersBeside(entry, entries(), clock.nowMs()).filter(({ row }) => row.state === "in_force");
     const heldUntilMs = Math.max(0, ...holders.map((holder) => holder.deadlineMs));
@@ -53,13 +71,19 @@ export const createApplySteps = ({
       return join(entry, holders, undoAtMs, shared);
     let undoData = shared;
     if (undoData === undefined) {
+      const release = await gate.take(false);
       const captured = await callWithin(timers, limits.callTimeoutMs, () =>
         connector.captureUndo(callOf(entry, undoAtMs, clock.nowMs())),
       );
-      if (captured.kind === "answered" && !captured.answer.ok) {
+      release();
+      if (captured.kind === "answered" && !captured.answer.ok && !isPassing(captured.answer.error)) {
         return fail(entry, "withdraw", captured.answer.error.code, captured.answer.error.detail);
       }
-      if (captured.kind !== "answered" || !captured.answer.ok) return retryCapture(entry, detailOf(captured));
+      gate.note(captured.kind === "answered" && captured.answer.ok);
+      if (captured.kind !== "answered") return retryCapture(entry, detailOf(captured));
+      if (!captured.answer.ok) return retryCapture(entry, captured.answer.error.detail);
+      if (captured.answer.value.length > undoDataLengthMax)
+        return fail(entry, "withdraw", "too-large", `undo data of more than ${undoDataLengthMax} characters`);
       undoData = captured.answer.value;
     }
     return send(entry, ["send"], { undoAtMs, undoData, attempts: 1 });
@@ -93,15 +117,17 @@ export const createApplySteps = ({
   const send = async (entry: Entry, events: readonly CommandEvent[], changes: CommandChanges): Promise<void> => {
     const calledAtMs = clock.nowMs();
     const sent = moveCommand(entry.row, events, calledAtMs, {
-      ...changes,
-      calledAtMs,
       code: undefined,
       detail: undefined,
+      ...changes,
+      calledAtMs,
     });
     if (await commitFirst(entry, sent)) await apply(entry);
   };
 
   const callAgain: ApplySteps["callAgain"] = async (entry) => {
+    const pauseMs = gate.waitMs();
+    if (pauseMs > 0) return wait(entry, pauseMs);
     const calledAtMs = clock.nowMs();
     const again = changeCommand(
       entry.row,
@@ -111,16 +137,40 @@ export const createApplySteps = ({
     if (await commitFirst(entry, again)) await apply(entry);
   };
 
-  const resend: ApplySteps["resend"] = (entry) => send(entry, ["resend"], { attempts: entry.row.attempts + 1 });
+  const resend: ApplySteps["resend"] = async (entry) => {
+    const pauseMs = gate.waitMs();
+    if (pauseMs > 0) return wait(entry, pauseMs);
+    await send(entry, ["resend"], { attempts: entry.row.attempts + 1 });
+  };
+
+  /** The call itself is the same as before; a target that ends entries by itself takes its time anew. */
+  const renew: ApplySteps["renew"] = async (entry) => {
+    const pauseMs = gate.waitMs();
+    if (pauseMs > 0) return wait(entry, pauseMs);
+    const undoAtMs = entry.renewUntilMs ?? entry.deadlineMs;
+    const { detail } = entry.row;
+    const closed = brakes.check(entry.row.command, entry.row.resolved);
+    if (closed !== undefined) {
+      entry.renewUntilMs = undefined;
+      return amend(entry, { detail: `not extended: ${closed}` });
+    }
+    // Whatever comes of this call, something is in force.
+    entry.isRenewal = entry.hasDoubt = true;
+    await send(entry, ["renew"], { undoAtMs, attempts: 1, detail });
+    // Still waiting for the disk: again.
+    if (entry.row.state !== "in_force") entry.renewUntilMs = undefined;
+  };
 
   const apply = async (entry: Entry): Promise<void> => {
     if (connector === undefined) return;
-    const release = await slots.take(false);
-    // Asked last of all: a kill that was heard while waiting for the disk or for a slot still stops this call.
-    const closed = brakes.check(entry.row.command);
+    const release = await gate.take(false);
+    // Asked last of all: a kill that was heard while waiting for the disk or for a turn still stops this call.
+    const closed = brakes.check(entry.row.command, entry.row.resolved);
     if (closed !== undefined || deps.isStopping()) {
       release();
       if (closed !== undefined) return advance(entry, [entry.hasDoubt ? "unknown" : "refused"], { code: closed });
+      // Put back, so that the next start need not find out whether it was ever made.
+      if (!entry.hasDoubt) return advance(entry, ["withheld"], {});
       entry.isProvenAbsent = true;
       return;
     }
@@ -129,11 +179,17 @@ export const createApplySteps = ({
       release();
       return giveUp(entry, "stale", "its time was up before a call got through");
     }
+    if (!gate.admit()) {
+      release();
+      entry.isProvenAbsent = true;
+      return wait(entry, Math.max(1, gate.waitMs()));
+    }
     entry.isProvenAbsent = false;
     const result = await callWithin(timers, limits.callTimeoutMs, () =>
       connector.apply(callOf(entry, entry.deadlineMs, clock.nowMs())),
     );
     release();
+    gate.note(hasAnswered(result));
     noteLate(entry, result);
     settleApply(entry, result.kind === "answered" ? result.answer : { kind: "unknown", detail: detailOf(result) });
   };
@@ -143,7 +199,9 @@ export const createApplySteps = ({
       case "applied": {
         // A connector that cannot verify is taken at its word, and the row says so.
         const events: CommandEvent[] = entry.canVerify ? ["applied"] : ["applied", "found"];
-        succeed(entry, events, { verified: false, code: undefined, detail: outcome.detail });
+        const tell = entry.isRenewal ? advance : succeed;
+        entry.isRenewal = false;
+        tell(entry, events, { verified: false, code: undefined, detail: outcome.detail });
         return;
       }
       case "refused":
@@ -187,5 +245,5 @@ export const createApplySteps = ({
     void result.ended.then(end).then(cancel);
   };
 
-  return { begin, callAgain, resend };
+  return { begin, callAgain, resend, renew };
 };

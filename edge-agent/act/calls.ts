@@ -35,29 +35,6 @@ export const callWithin = async <Answer>(
 export const detailOf = (result: CallResult<unknown>): string =>
   result.kind === "threw" ? `the call broke: ${result.detail}` : result.kind === "timed_out" ? "no answer in time" : "";
 
-/** Bounded calls at once. */
-export type Slots = { readonly take: (isUrgent: boolean) => Promise<() => void> };
-
-/** Undo is urgent: it goes before applies that wait. */
-export const createSlots = (atOnceMax: number): Slots => {
-  let taken = 0;
-  const urgent: (() => void)[] = [];
-  const others: (() => void)[] = [];
-  const release = (): void => {
-    const next = urgent.shift() ?? others.shift();
-    if (next === undefined) taken -= 1;
-    else next();
-  };
-  return {
-    take: async (isUrgent) => {
-      if (taken < atOnceMax) taken += 1;
-      else await new Promise<void>((resume) => (isUrgent ? urgent : others).push(resume));
-      let isReleased = false;
-      return () => {
-        if (isReleased) return;
-        isReleased = true;
-        release();
-      };
-    },
-  };
-};
+/** Did the far end say anything at all? What it said is another matter. */
+export const hasAnswered = (result: CallResult<{ readonly kind: string }>): boolean =>
+  result.kind === "answered" && result.answer.kind !== "unknown" && result.answer.kind !== "retry";

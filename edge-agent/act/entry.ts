@@ -1,4 +1,4 @@
-import type { ActionTraits, ConnectorCall, ConnectorDescription } from "../connectors/contract.ts";
+import type { ActionTraits, Connector, ConnectorCall, ConnectorDescription } from "../connectors/contract.ts";
 import type { CommandRow, JournalWrite, Timers } from "../ports.ts";
 import { deadlineMs, secondsLeft } from "./lease.ts";
 import type { ExecutorLimits } from "./limits.ts";
@@ -12,6 +12,8 @@ export type Entry = {
   hasWaited: boolean;
   /** Some call for it ended without an answer, here or before a crash. */
   hasDoubt: boolean;
+  /** It was in force already and only its time is made longer. */
+  isRenewal: boolean;
   undoReason: string;
   /** The call that was under way when the agent died has been seen to arrive. */
   endLateCall: () => void;
@@ -28,6 +30,7 @@ export type Entry = {
 
 export const createEntry = (
   row: CommandRow,
+  connector: Connector | undefined,
   description: ConnectorDescription | undefined,
   limits: ExecutorLimits,
   nowMs: number,
@@ -40,11 +43,14 @@ export const createEntry = (
     isWaiting: false,
     isUndoAsked: false,
     isProvenAbsent: false,
+    renewUntilMs: undefined,
+    needsResolve: connector?.resolve !== undefined && row.resolved === undefined && row.state === "planned",
     canVerify: traitsOf(description, row)?.canVerify ?? false,
     ...(isTooOld ? { withdrawCode: "stale" as const } : {}),
     cancelWait: () => {},
     hasWaited: false,
     hasDoubt: row.state !== "planned",
+    isRenewal: false,
     undoReason: "",
     endLateCall: () => {},
     diskTries: 0,

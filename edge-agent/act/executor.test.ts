@@ -9,6 +9,10 @@ describe("whatever fails, in whatever order", () => {
   const commitNumbers = fc.uniqueArray(fc.integer({ min: 1, max: 60 }), { maxLength: 4 });
   const scenario = fc.record({
     canVerify: fc.boolean(),
+    // Two names of one machine, or each its own id; a far end that expires entries, or not.
+    names: fc.option(fc.constant({ "203.0.113.1": "one", "203.0.113.2": "one" }), { nil: undefined }),
+    isExpiring: fc.boolean(),
+    drift: fc.constantFrom("repair" as const, "report" as const),
     seed: fc.integer({ min: 1, max: 1e6 }),
     fates: fc.array(fc.constantFrom(...fates), { minLength: 1, maxLength: 12 }),
     plans: fc.array(
@@ -17,6 +21,7 @@ describe("whatever fails, in whatever order", () => {
         ttl: fc.integer({ min: 10, max: 90 }),
         afterMs: fc.integer({ min: 0, max: 20_000 }),
         undoAfterMs: fc.option(fc.integer({ min: 0, max: 20_000 }), { nil: undefined }),
+        extendAfterMs: fc.option(fc.integer({ min: 0, max: 60_000 }), { nil: undefined }),
       }),
       { minLength: 1, maxLength: 6 },
     ),
@@ -30,7 +35,8 @@ describe("whatever fails, in whatever order", () => {
     const seen = new Map<string, number>();
     await fc.assert(
       fc.asyncProperty(scenario, async (drawn) => {
-        const world = createWorld(drawn);
+        const { names, ...rest } = drawn;
+        const world = createWorld({ ...rest, ...(names === undefined ? {} : { names }) });
         const { time, farEnd } = world;
         farEnd.fates = drawn.fates;
         world.crashBefore = new Set(drawn.crashBefore);
@@ -42,10 +48,12 @@ describe("whatever fails, in whatever order", () => {
             farEnd.isKilled = true;
           });
         }
-        for (const { target, ttl, afterMs, undoAfterMs } of drawn.plans) {
+        for (const { target, ttl, afterMs, undoAfterMs, extendAfterMs } of drawn.plans) {
           await time.advance(afterMs);
           const row = planned(target, ttl, time.clock.nowMs());
           await world.plan([row]);
+          if (extendAfterMs !== undefined)
+            time.timers.after(extendAfterMs, () => void world.executor().extend(row.command.command_id, ttl, "ana"));
           if (undoAfterMs !== undefined)
             time.timers.after(
               undoAfterMs,
@@ -235,7 +243,7 @@ describe("desired and actual", () => {
     expect(await found).toEqual({ ok: true, value: { missing: 1, unowned: 1 } });
     expect(stateOf(world, row)).toBe("in_force");
     expect([...world.farEnd.present.keys()].sort()).toEqual(["block_ip 198.51.100.7", "block_ip 203.0.113.1"]);
-    expect(world.events()).toEqual(["drift-unowned"]);
+    expect(world.events()).toEqual(["drift-missing", "drift-unowned"]);
     await world.journal().close();
   });
 });

@@ -4,11 +4,12 @@ import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { Connector } from "../connectors/contract.ts";
 import type { Brakes, Clock, CommandRow, Journal, JournalWrite, Log, Random, Timers } from "../ports.ts";
-import { createSlots, type Slots } from "./calls.ts";
+import { eventWrite } from "../report/records.ts";
 import { createDeadlines } from "./deadlines.ts";
+import { createGate, type Gate } from "./gate.ts";
 import { createLane, type Lane, type LaneDeps, type Outcome } from "./lane.ts";
 import { type ExecutorLimits, executorLimits } from "./limits.ts";
-import { reconcileConnector } from "./reconcile.ts";
+import { type Drift, type Reconciled, reconcileConnector } from "./reconcile.ts";
 
 export type ExecutorDeps = {
   readonly clock: Clock;
@@ -19,6 +20,8 @@ export type ExecutorDeps = {
   readonly connectors: ReadonlyMap<string, Connector>;
   readonly brakes: Brakes;
   readonly log: Log;
+  /** What policy says about a lease whose entry is gone; repair where it says nothing. */
+  readonly drift?: () => Drift;
   readonly limits?: Partial<ExecutorLimits>;
   /** After every step of a command. */
   readonly onChange?: (row: CommandRow) => void;
@@ -35,12 +38,14 @@ export type Executor = {
   readonly undoNow: (commandId: string, reason: string) => Result<readonly string[], Refusal>;
   /** A person says a stuck command was undone by hand. */
   readonly markUndone: (commandId: string, by: string) => Result<void, Refusal>;
+  /** Makes a lease end `ttlSeconds` from now instead; never longer than the command's own ttl. */
+  readonly extend: (commandId: string, ttlSeconds: number, by: string) => Result<void, Refusal>;
+  /** A person takes over what is in force: nothing here ends it any more. Answers with the other leases that go with it. */
+  readonly handOver: (commandId: string, by: string) => Result<readonly string[], Refusal>;
   /** The clock may have moved: undoes what is due. Cheap when nothing is. */
   readonly tick: () => void;
   /** Compares leases with what the connector says is in force; repairs what is missing, reports what is not ours. */
-  readonly reconcile: (
-    connectorName: string,
-  ) => Promise<Result<{ readonly missing: number; readonly unowned: number }, Refusal>>;
+  readonly reconcile: (connectorName: string) => Promise<Result<Reconciled, Refusal>>;
   readonly inForce: () => readonly CommandRow[];
   readonly pending: () => readonly CommandRow[];
   /** True once nothing is under way; false when that took longer than `timeoutMs`. */
@@ -59,7 +64,8 @@ export const createExecutor = (deps: ExecutorDeps): Executor => {
   const lanes = new Map<string, Lane>();
   const laneOf = new Map<string, Lane>();
   const busy = new Set<Lane>();
-  const slots = new Map<string, Slots>();
+  const gates = new Map<string, Gate>();
+  const unowned = new Map<string, Set<string>>();
   const deadlines = createDeadlines<Lane>();
   let isStopping = false;
   let cancelAlarmClock = (): void => {};
@@ -74,6 +80,10 @@ export const createExecutor = (deps: ExecutorDeps): Executor => {
       if (isTerminal(row.state)) laneOf.delete(row.command.command_id);
       deps.onChange?.(row);
     },
+    onResolved: (row) => {
+      laneOf.delete(row.command.command_id);
+      takeUpAll([row], false);
+    },
     onDeadline: (atMs, lane) => {
       deadlines.add(atMs, lane);
       if (atMs < alarmClockMs) setAlarmClock();
@@ -87,17 +97,53 @@ export const createExecutor = (deps: ExecutorDeps): Executor => {
     isStopping: () => isStopping,
   };
 
-  const slotsOf = (connectorName: string): Slots => {
-    const known = slots.get(connectorName) ?? createSlots(limits.callsPerConnectorMax);
-    slots.set(connectorName, known);
-    return known;
+  const gateOf = (connectorName: string): Gate => {
+    const known = gates.get(connectorName);
+    if (known !== undefined) return known;
+    const description = connectors.get(connectorName)?.describe();
+    const made = createGate(
+      {
+        callsAtOnceMax: Math.min(description?.callsAtOnceMax ?? Number.POSITIVE_INFINITY, limits.callsPerConnectorMax),
+        ...(description?.rate === undefined ? {} : { rate: description.rate }),
+        failuresMax: limits.circuitFailuresMax,
+        pause: limits.circuitPause,
+      },
+      { timers, random: deps.random, onCircuit: (isOpen, failures) => tellCircuit(connectorName, isOpen, failures) },
+    );
+    gates.set(connectorName, made);
+    return made;
+  };
+
+  const tellCircuit = (connectorName: string, isOpen: boolean, failures: number): void => {
+    const detail = isOpen
+      ? `${connectorName} left ${failures} calls in a row without an answer: applying pauses, undoing and verifying go on`
+      : `${connectorName} answers again: applying goes on`;
+    deps.log.warn({ connector: connectorName, isOpen }, "connector circuit");
+    const level = isOpen ? "warning" : "info";
+    void journal.write([
+      eventWrite(
+        clock,
+        level,
+        isOpen ? "circuit-opened" : "circuit-closed",
+        detail,
+        isOpen ? "circuit-open" : undefined,
+      ),
+    ]);
+  };
+
+  /** Two names of one thing share a lane; what is not known yet stands alone, because reading needs no order. */
+  const laneKeyOf = ({ command, resolved, state }: CommandRow): string => {
+    const { connector, command_id: id, target } = command;
+    if (resolved !== undefined) return `${connector}|=${resolved.id}`;
+    const isUnknown = state === "planned" && connectors.get(connector)?.resolve !== undefined;
+    return isUnknown ? `${connector}|?${id}` : `${connector}|${entityKey(target)}`;
   };
 
   const takeUp = (row: CommandRow, isRecovered: boolean): void => {
-    const { command_id: id, connector, target } = row.command;
+    const { command_id: id, connector } = row.command;
     if (laneOf.has(id) || isTerminal(row.state)) return;
-    const key = `${connector}|${entityKey(target)}`;
-    const lane = lanes.get(key) ?? createLane(key, connectors.get(connector), slotsOf(connector), laneDeps);
+    const key = laneKeyOf(row);
+    const lane = lanes.get(key) ?? createLane(key, connectors.get(connector), gateOf(connector), laneDeps);
     lanes.set(key, lane);
     laneOf.set(id, lane);
     lane.add(row, isRecovered);
@@ -162,9 +208,31 @@ export const createExecutor = (deps: ExecutorDeps): Executor => {
       lane.mark(commandId, by);
       return ok(undefined);
     },
+    extend: (commandId, ttlSeconds, by) => {
+      const lane = laneOf.get(commandId);
+      const row = lane?.rows().find(({ command }) => command.command_id === commandId);
+      if (lane === undefined || row === undefined) return err(refusal("not-found", commandId));
+      if (ttlSeconds > row.command.ttl)
+        return err(
+          refusal("limit-exceeded", `${ttlSeconds} s is more than policy grants this command, ${row.command.ttl} s`),
+        );
+      return lane.extend(commandId, clock.nowMs() + ttlSeconds * 1_000, by);
+    },
+    handOver: (commandId, by) => laneOf.get(commandId)?.handOver(commandId, by) ?? err(refusal("not-found", commandId)),
     tick,
-    reconcile: (connectorName) =>
-      reconcileConnector({ ...deps, callTimeoutMs: limits.callTimeoutMs }, connectorName, () => [...lanes.values()]),
+    reconcile: async (connectorName) => {
+      const connector = connectors.get(connectorName);
+      if (connector === undefined) return err(refusal("connector-unknown", connectorName));
+      const gate = gateOf(connectorName);
+      const drift = deps.drift?.() ?? "repair";
+      const { callTimeoutMs } = limits;
+      const told = unowned.get(connectorName) ?? new Set();
+      unowned.set(connectorName, told);
+      const { log } = deps;
+      return reconcileConnector({ clock, timers, journal, log, drift, gate, callTimeoutMs, told }, connector, [
+        ...lanes.values(),
+      ]);
+    },
     inForce: () => rowsOf().filter(isSettled),
     pending: () => rowsOf().filter((row) => !isSettled(row)),
     drain,

@@ -1,12 +1,15 @@
 import { isTerminal } from "@reflex/protocol/command-life";
+import { type Refusal, refusal } from "@reflex/protocol/refusal";
+import { err, ok, type Result } from "@reflex/protocol/result";
 import type { Connector, ConnectorDescription } from "../connectors/contract.ts";
 import type { Brakes, Clock, CommandRow, Journal, JournalWrite, Log, Random, Timers } from "../ports.ts";
 import { createApplySteps } from "./apply-step.ts";
-import type { Slots } from "./calls.ts";
-import { createEntry, type Entry, endWait } from "./entry.ts";
+import { createEntry, type Entry, endWait, traitsOf } from "./entry.ts";
+import type { Gate } from "./gate.ts";
 import type { ExecutorLimits } from "./limits.ts";
 import { holdersBeside, nextStep, type Step } from "./next-step.ts";
 import { createRecorder, type Recorder } from "./record.ts";
+import { createResolveStep } from "./resolve-step.ts";
 import { createUndoStep } from "./undo-step.ts";
 import { createVerifyStep } from "./verify-step.ts";
 
@@ -24,6 +27,8 @@ export type LaneDeps = {
   /** What else to make durable in the very write that holds the outcome, e.g. feedback. */
   readonly onOutcome: (row: CommandRow, outcome: Outcome) => readonly JournalWrite[];
   readonly onChange: (row: CommandRow) => void;
+  /** What the target is at the far end has become known: the command goes on in the lane of that one thing. */
+  readonly onResolved: (row: CommandRow) => void;
   readonly onDeadline: (atMs: number, lane: Lane) => void;
   readonly onBusy: (lane: Lane) => void;
   readonly onIdle: (lane: Lane) => void;
@@ -38,6 +43,12 @@ export type Lane = {
   readonly askUndo: (commandId: string, reason: string) => readonly string[];
   readonly mark: (commandId: string, by: string) => void;
   readonly doubt: (commandId: string, detail: string) => void;
+  /** It is not as it should be, and policy says to leave it so: said once. */
+  readonly noteDrift: (commandId: string, detail: string) => boolean;
+  /** The lease ends at `untilMs` instead. */
+  readonly extend: (commandId: string, untilMs: number, by: string) => Result<void, Refusal>;
+  /** What is in force stays so, and no lease ends it any more: a person has it now. */
+  readonly handOver: (commandId: string, by: string) => Result<readonly string[], Refusal>;
   /** Does whatever is due. */
   readonly poke: () => void;
   /** Nothing under way, nothing unwritten, nothing to retry soon. */
@@ -51,7 +62,7 @@ export type Lane = {
 export type LaneParts = {
   readonly connector: Connector | undefined;
   readonly description: ConnectorDescription | undefined;
-  readonly slots: Slots;
+  readonly gate: Gate;
   readonly deps: LaneDeps;
   readonly record: Recorder;
   readonly entries: () => readonly Entry[];
@@ -63,7 +74,7 @@ export type LaneParts = {
   readonly poke: () => void;
 };
 
-export const createLane = (key: string, connector: Connector | undefined, slots: Slots, deps: LaneDeps): Lane => {
+export const createLane = (key: string, connector: Connector | undefined, gate: Gate, deps: LaneDeps): Lane => {
   const { clock, limits } = deps;
   const description = connector?.describe();
   let entries: Entry[] = [];
@@ -91,6 +102,8 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
 
   const take = ({ entry, kind }: Step<Entry>): Promise<void> | void => {
     switch (kind) {
+      case "resolve":
+        return resolve(entry);
       case "begin":
         return applySteps.begin(entry);
       case "withdraw":
@@ -109,6 +122,8 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
           entry.row.code ?? "connector-failed",
           "its time was up before a call got through",
         );
+      case "renew":
+        return applySteps.renew(entry);
       case "verify":
         return verify(entry);
       case "accept":
@@ -130,8 +145,12 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
       if (!isRunning) poke();
     },
   });
-  const parts: LaneParts = { connector, description, slots, deps, record, entries: () => entries, lateCalls, poke };
+  const parts: LaneParts = { connector, description, gate, deps, record, entries: () => entries, lateCalls, poke };
   const applySteps = createApplySteps(parts);
+  const resolve = createResolveStep(parts, (entry, resolved) => {
+    entries = entries.filter((one) => one !== entry);
+    deps.onResolved({ ...entry.row, resolved });
+  });
   const undoStep = createUndoStep(parts);
   const verify = createVerifyStep(parts, applySteps.resend, undoStep.callUndo);
 
@@ -152,7 +171,7 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
   const lane: Lane = {
     key,
     add: (row, isRecovered) => {
-      const entry = createEntry(row, description, limits, clock.nowMs(), isRecovered);
+      const entry = createEntry(row, connector, description, limits, clock.nowMs(), isRecovered);
       entries.push(entry);
       const underWayMs = isRecovered ? underWayMsOf(row, limits, clock.nowMs()) : 0;
       if (underWayMs > 0) expectLateCall(entry, underWayMs);
@@ -181,13 +200,61 @@ export const createLane = (key: string, connector: Connector | undefined, slots:
       record.advance(entry, ["unknown"], { verified: false, code: "verify-absent", detail });
       poke();
     },
+    noteDrift: (commandId, detail) => {
+      const entry = find(commandId);
+      if (entry?.row.state !== "in_force" || entry.row.code === "verify-absent") return false;
+      record.amend(entry, { verified: false, code: "verify-absent", detail });
+      return true;
+    },
+    extend: (commandId, untilMs, by) => {
+      const entry = find(commandId);
+      if (entry?.row.state !== "in_force" || entry.isUndoAsked || entry.deadlineMs <= clock.nowMs())
+        return err(
+          refusal(
+            "illegal-transition",
+            `the command is ${entry?.row.state ?? "unknown"}, only a lease in force can be extended`,
+          ),
+        );
+      if (untilMs <= entry.deadlineMs) return err(refusal("conflict", "the lease already lasts longer than that"));
+      const detail = `extended by ${by}`;
+      if (traitsOf(description, entry.row)?.nativeTtl === true) {
+        entry.renewUntilMs = untilMs;
+        entry.row = { ...entry.row, detail };
+      } else record.amend(entry, { undoAtMs: untilMs, detail });
+      poke();
+      return ok(undefined);
+    },
+    handOver: (commandId, by) => {
+      const entry = find(commandId);
+      if (entry?.row.state !== "in_force" || entry.isUndoAsked || entry.deadlineMs <= clock.nowMs())
+        return err(
+          refusal(
+            "illegal-transition",
+            `the command is ${entry?.row.state ?? "unknown"}, only a lease in force can be handed over`,
+          ),
+        );
+      // The target itself is handed over: a lease beside this one would take back at its end what a person now answers for.
+      const beside = holdersBeside(entry, entries, clock.nowMs());
+      const unsettled = beside.find(({ row }) => row.state !== "in_force");
+      if (unsettled !== undefined)
+        return err(
+          refusal(
+            "conflict",
+            `command ${unsettled.row.command.command_id} on the same target is ${unsettled.row.state}; try again shortly`,
+          ),
+        );
+      for (const one of [entry, ...beside])
+        record.advance(one, ["hand_over"], { code: undefined, detail: `handed over to ${by}` });
+      poke();
+      return ok(beside.map(({ row }) => row.command.command_id));
+    },
     poke,
     isQuiet: () =>
       !isRunning &&
       entries.every(
         (entry) =>
           entry.unwritten.length === 0 &&
-          (["in_force", "stuck"].includes(entry.row.state) ||
+          ((["in_force", "stuck"].includes(entry.row.state) && entry.renewUntilMs === undefined) ||
             isTerminal(entry.row.state) ||
             (isUnprovable(entry) && !entry.isWaiting)),
       ),

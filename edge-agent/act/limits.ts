@@ -7,8 +7,11 @@ export type ExecutorLimits = {
   readonly lateCallMs: number;
   /** While a late call may still come, the undo is repeated this often: the longest such a call can stay in force. */
   readonly lateUndoMs: number;
-  /** Calls under way at one connector; more would queue inside the target. */
+  /** Calls under way at one connector that does not say how many it takes; more would queue inside the target. */
   readonly callsPerConnectorMax: number;
+  /** Calls in a row without an answer after which a connector is left alone for a while. */
+  readonly circuitFailuresMax: number;
+  readonly circuitPause: { readonly firstMs: number; readonly mostMs: number };
   /** Apply calls for one command, the first one included. */
   readonly attemptsMax: number;
   readonly applyBackoff: BackoffBounds;
@@ -35,6 +38,8 @@ export const executorLimits: ExecutorLimits = {
   lateCallMs: 30_000,
   lateUndoMs: 5_000,
   callsPerConnectorMax: 16,
+  circuitFailuresMax: 8,
+  circuitPause: { firstMs: 5_000, mostMs: 120_000 },
   attemptsMax: 5,
   applyBackoff: { firstMs: 250, mostMs: 15_000 },
   absentReadsMin: 2,

@@ -14,13 +14,19 @@ export type LaneEntry = {
   /** The last call provably applied nothing, so it may be made again without verifying. */
   readonly isProvenAbsent: boolean;
   readonly canVerify: boolean;
+  /** What it is at the far end is not known yet. */
+  readonly needsResolve: boolean;
+  /** A longer lease that the far end must be told of, ms; set while that is not done. */
+  readonly renewUntilMs: number | undefined;
   /** Why a plan found at start must not be carried out any more. */
   readonly withdrawCode?: RefusalCode;
 };
 
 export type Step<Entry extends LaneEntry> = {
   readonly entry: Entry;
-  readonly kind: /** Brakes, capture undo, make `sent` durable, call. */
+  readonly kind: /** Which one thing at the far end is it? */
+    | "resolve"
+    /** Brakes, capture undo, make `sent` durable, call. */
     | "begin"
     /** Taken back before it was ever sent. */
     | "withdraw"
@@ -33,6 +39,8 @@ export type Step<Entry extends LaneEntry> = {
     | "verify"
     /** Confirmed, and the connector cannot verify. */
     | "accept"
+    /** Tell the far end the new end of the lease. */
+    | "renew"
     /** The lease ends, another one keeps the target enforced. */
     | "leave"
     | "undo";
@@ -60,7 +68,8 @@ const stepOf = (entry: LaneEntry, all: readonly LaneEntry[], nowMs: number): Ste
   switch (row.state) {
     case "planned":
       if (entry.isUndoAsked || entry.withdrawCode !== undefined) return "withdraw";
-      return entry.isWaiting || mustWaitForOther(entry, all) ? undefined : "begin";
+      if (entry.isWaiting || mustWaitForOther(entry, all)) return undefined;
+      return entry.needsResolve ? "resolve" : "begin";
     case "sent":
       if (!entry.isProvenAbsent) return "doubt";
       if (isOver) return "abandon";
@@ -70,7 +79,8 @@ const stepOf = (entry: LaneEntry, all: readonly LaneEntry[], nowMs: number): Ste
     case "pending_verification":
       // Waiting for a better moment to verify does not delay the end of a lease.
       if (isOver) return isHeldByOther(entry, all, nowMs) ? "leave" : "undo";
-      if (entry.isWaiting || row.state === "in_force") return undefined;
+      if (entry.isWaiting) return undefined;
+      if (row.state === "in_force") return entry.renewUntilMs === undefined ? undefined : "renew";
       if (entry.canVerify) return "verify";
       return row.state === "confirmed" ? "accept" : undefined;
     default:

@@ -26,6 +26,8 @@ export type Recorder = {
     detail: string,
     code?: RefusalCode,
   ) => readonly JournalWrite[];
+  /** The same state, with something else to say about it. */
+  readonly amend: (entry: Entry, changes: CommandChanges) => void;
   /** The clock was set back: the end that this process counts is written down, or each restart would count anew. */
   readonly shorten: (entry: Entry) => void;
   readonly note: (entry: Entry, writes: readonly JournalWrite[]) => void;
@@ -54,6 +56,12 @@ export const createRecorder = (deps: LaneDeps, hooks: RecorderHooks): Recorder =
   ): void => {
     become(entry, moveCommand(entry.row, events, clock.nowMs(), changes));
     note(entry, [...commandStepWrites(entry.row), ...beside]);
+  };
+
+  const amend: Recorder["amend"] = (entry, changes) => {
+    const { row } = entry;
+    become(entry, changeCommand(row, { state: row.state, atMs: row.atMs }, changes));
+    note(entry, commandStepWrites(entry.row));
   };
 
   const shorten = (entry: Entry): void => {
@@ -145,5 +153,5 @@ export const createRecorder = (deps: LaneDeps, hooks: RecorderHooks): Recorder =
     deps.onChange(row);
   };
 
-  return { advance, shorten, succeed, fail, alarm, note, commitFirst, flush, outcomeWrites, wait };
+  return { advance, amend, shorten, succeed, fail, alarm, note, commitFirst, flush, outcomeWrites, wait };
 };

@@ -1,4 +1,6 @@
-import type { Connector, ConnectorCall } from "../connectors/contract.ts";
+import { type Refusal, refusal } from "@reflex/protocol/refusal";
+import { err, ok, type Result } from "@reflex/protocol/result";
+import { type Connector, type ConnectorCall, farEndId, type Resolved } from "../connectors/contract.ts";
 import type { SimulatedTime } from "./simulated-time.test-fake.ts";
 
 export type Fate =
@@ -29,6 +31,10 @@ export type FarEnd = {
   readonly violations: string[];
   fates: readonly Fate[];
   isKilled: boolean;
+  /** What a target is called at the far end; undefined while targets are their own ids. Nothing for a name: not exactly one. */
+  names: Readonly<Record<string, string>> | undefined;
+  /** The far end ends entries by itself: when each was last told to, ms. */
+  expiresAtMs: Map<string, number> | undefined;
   /** A call that is under way is carried out although whoever made it has died. */
   outlivesCaller: boolean;
   /** State of the command on the disk, asked when a call arrives: only what is durable may leave the agent. */
@@ -44,13 +50,21 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
   let undoCalls = 0;
   const never = <Answer>(): Promise<Answer> => new Promise(() => {});
   const fateOfNext = (): Fate => farEnd.fates[calls++ % Math.max(1, farEnd.fates.length)] ?? "ok";
-  const keyOf = (call: ConnectorCall): string => `${call.action} ${call.target.value}`;
+  const keyOf = (call: ConnectorCall): string => `${call.action} ${farEndId(call)}`;
   const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
 
   const doApply = (call: ConnectorCall): void => {
+    farEnd.expiresAtMs?.set(keyOf(call), time.clock.nowMs() + call.ttlSeconds * 1_000);
     if (present.has(keyOf(call))) return;
     present.set(keyOf(call), call.idempotencyKey);
     bump(applied, call.idempotencyKey);
+  };
+  const resolveIn = (call: ConnectorCall, names: Readonly<Record<string, string>>): Result<Resolved, Refusal> => {
+    if (fateOfNext() === "try again") return err(refusal("unreachable", "no answer"));
+    const id = names[call.target.value];
+    return id === undefined
+      ? err(refusal("target-unresolved", "not exactly one"))
+      : ok({ id, label: id, entities: [{ type: "host", value: id }], groups: [] });
   };
   const farEnd: FarEnd = {
     present,
@@ -60,19 +74,22 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
     violations,
     fates: [],
     isKilled: false,
+    names: undefined,
+    expiresAtMs: undefined,
     outlivesCaller: false,
     durableState: () => undefined,
     connector: (isAlive) => ({
       name: "far-end",
       describe: () => ({
         actions: {
-          block_ip: { targets: ["address"], nativeTtl: false, canVerify, canUndo: true },
+          block_ip: { targets: ["address"], nativeTtl: farEnd.expiresAtMs !== undefined, canVerify, canUndo: true },
           allow_ip: { targets: ["address"], nativeTtl: false, canVerify, canUndo: true },
         },
         needs: [],
         about: "a far end in memory",
       }),
       start: async () => ({ ok: true, value: undefined }),
+      ...(farEnd.names === undefined ? {} : { resolve: async (call) => resolveIn(call, farEnd.names ?? {}) }),
       captureUndo: async () => (isAlive() ? { ok: true, value: "was absent" } : never()),
       apply: (call) => {
         if (!isAlive()) return never();

@@ -26,6 +26,8 @@ export type World = {
   readonly rows: () => readonly CommandRow[];
   readonly outcomes: string[];
   brake: RefusalCode | undefined;
+  /** Ids at the far end. */
+  neverTouch: ReadonlySet<string>;
   /** Numbers of commits at which the process dies, or the disk is full. */
   crashBefore: ReadonlySet<number>;
   crashAfter: ReadonlySet<number>;
@@ -38,11 +40,20 @@ export const removeWorlds = (): void => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 };
 
-export const createWorld = ({ canVerify = true, seed = 1 } = {}): World => {
+type WorldOptions = {
+  readonly canVerify?: boolean;
+  readonly seed?: number;
+  readonly names?: Readonly<Record<string, string>>;
+  readonly isExpiring?: boolean;
+  readonly drift?: "repair" | "report";
+};
+export const createWorld = ({ canVerify = true, seed = 1, names, isExpiring, drift }: WorldOptions = {}): World => {
   const folder = mkdtempSync(join(tmpdir(), "reflex-executor-"));
   folders.push(folder);
   const time = createSimulatedTime(startMs);
   const farEnd = createFarEnd(time, canVerify);
+  farEnd.names = names;
+  farEnd.expiresAtMs = isExpiring === true ? new Map() : undefined;
   let generation = 0;
   let commits = 0;
   let state = seed;
@@ -80,6 +91,7 @@ export const createWorld = ({ canVerify = true, seed = 1 } = {}): World => {
     rows: () => journal.commandsSince(0),
     outcomes: [],
     brake: undefined,
+    neverTouch: new Set(),
     crashBefore: new Set(),
     crashAfter: new Set(),
     diskFull: new Set(),
@@ -124,8 +136,11 @@ export const createWorld = ({ canVerify = true, seed = 1 } = {}): World => {
       random,
       journal,
       connectors: new Map([["far-end", farEnd.connector(isAlive)]]),
-      brakes: { check: () => world.brake },
+      brakes: {
+        check: (_command, resolved) => (world.neverTouch.has(resolved?.id ?? "") ? "never-touch" : world.brake),
+      },
       log: quiet,
+      ...(drift === undefined ? {} : { drift: () => drift }),
       onOutcome: (row, { outcome }) => {
         world.outcomes.push(`${row.command.command_id} ${outcome}`);
         return [];

@@ -1,6 +1,6 @@
 import { isTerminal } from "@reflex/protocol/command-life";
 import { backoffMs } from "./backoff.ts";
-import { callWithin, detailOf } from "./calls.ts";
+import { callWithin, detailOf, hasAnswered } from "./calls.ts";
 import { callOf, type Entry } from "./entry.ts";
 import type { LaneParts } from "./lane.ts";
 
@@ -13,7 +13,7 @@ export type CallUndo = (
  * Takes back. No brake is asked: a kill switch stops acting, and undoing is the way back. A full disk does not stop it
  * either; undoing twice is harmless, so a crash before the record is written costs one more call.
  */
-export const createUndoStep = ({ connector, slots, deps, record, lateCalls }: LaneParts) => {
+export const createUndoStep = ({ connector, gate, deps, record, lateCalls }: LaneParts) => {
   const { clock, timers, random, limits } = deps;
   const { advance, alarm, flush, wait } = record;
 
@@ -58,10 +58,12 @@ export const createUndoStep = ({ connector, slots, deps, record, lateCalls }: La
   const callUndo: CallUndo = async (entry) => {
     if (connector === undefined)
       return { detail: `connector ${entry.row.command.connector} is not configured any more` };
-    const release = await slots.take(true);
+    const release = await gate.take(true);
     try {
       const call = callOf(entry, entry.deadlineMs, clock.nowMs());
       const result = await callWithin(timers, limits.callTimeoutMs, () => connector.undo(call));
+      // "Not yet" for one target says nothing about the others.
+      if (result.kind !== "answered" || result.answer.kind === "undone") gate.note(hasAnswered(result));
       if (result.kind !== "answered") return { detail: detailOf(result) };
       if (result.answer.kind === "retry") return result.answer;
       if (lateCalls.size > 0)

@@ -12,17 +12,18 @@ import type { CallUndo } from "./undo-step.ts";
  * it left in force.
  */
 export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Promise<void>, callUndo: CallUndo) => {
-  const { connector, slots, deps, record, entries, lateCalls } = parts;
+  const { connector, gate, deps, record, entries, lateCalls } = parts;
   const { clock, timers, random, brakes, limits } = deps;
   const { advance, succeed, fail, alarm, note, wait } = record;
 
   const verify = async (entry: Entry): Promise<void> => {
     if (connector === undefined) return wait(entry, limits.stuckRetryMs);
-    const release = await slots.take(false);
+    const release = await gate.take(false);
     const result = await callWithin(timers, limits.callTimeoutMs, () =>
       connector.verify(callOf(entry, entry.deadlineMs, clock.nowMs())),
     );
     release();
+    if (result.kind !== "answered" || result.answer.kind !== "unknown") gate.note(result.kind === "answered");
     const answer = result.kind === "answered" ? result.answer : { kind: "unknown" as const, detail: detailOf(result) };
     // While a call is still under way somewhere, "absent" only means "not yet".
     if (answer.kind === "unknown" || (answer.kind === "absent" && lateCalls.size > 0))
@@ -30,6 +31,7 @@ export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Pro
     if (answer.kind === "absent") return absent(entry);
     if (holdersBeside(entry, entries(), clock.nowMs()).length === 0) entry.endLateCall();
     const isFirstWord =
+      !entry.isRenewal &&
       entry.row.state === "pending_verification" &&
       entry.row.code !== "verify-unknown" &&
       entry.row.code !== "verify-absent";

@@ -224,6 +224,11 @@ const settingsBlock = block(
       shape: name("a mode", ["enforce", "approve", "observe"] as const),
       about: "observe: decide and record only; approve: ask before each action (default enforce)",
     },
+    drift: {
+      shape: name("what to do about drift", ["repair", "report"] as const),
+      about:
+        "when something in force is gone from its target: repair applies it again, report only says so (default repair)",
+    },
   },
   { freshness_seconds: "write freshness: 1h", lease_seconds: "write lease: 24h", history_seconds: "write history: 1h" },
 );
