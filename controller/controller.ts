@@ -13,6 +13,7 @@ import { startLink } from "./link/link.ts";
 import { createLive } from "./link/live.ts";
 import { connectMqtt } from "./link/mqtt-connection.ts";
 import { nodeCrypto } from "./link/node-crypto.ts";
+import { createOrders } from "./link/orders.ts";
 import { createMetrics } from "./metrics.ts";
 import { createAuthority } from "./pki/authority.ts";
 import { acceptKill } from "./release/accept-kill.ts";
@@ -24,6 +25,7 @@ import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { createFleetStore } from "./store/fleet-store.ts";
 import { createIngestStore } from "./store/ingest-store.ts";
 import { migrate } from "./store/migrate.ts";
+import { createOrderStore } from "./store/order-store.ts";
 import { createReleaseStore } from "./store/release-store.ts";
 import { createReportStore } from "./store/report-store.ts";
 import { checkHeadKey, loadTrust } from "./trust-in-force.ts";
@@ -66,6 +68,7 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
     const releases = createReleaseStore(database);
     const reports = createReportStore(database);
     const ingestStore = createIngestStore(database);
+    const orderStore = createOrderStore(database);
 
     // ---- keys and trust -------------------------------------------------------------------------------------------
     let trust = await loadTrust(nodeCrypto, org, releases, settings.trust);
@@ -176,6 +179,16 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
         releases,
         reports,
         kills,
+        orders: createOrders({
+          org,
+          key: headKey,
+          fleet,
+          store: orderStore,
+          send: link.sendOrder,
+          nowMs: Date.now,
+          random: (count) => randomBytes(count),
+        }),
+        orderLists: orderStore,
         live,
         brokerPorts: () => (broker === undefined ? undefined : { port: broker.port(), ws_port: broker.wsPort() }),
         answerSync,

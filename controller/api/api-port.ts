@@ -4,10 +4,12 @@ import type { Result } from "@reflex/protocol/result";
 import type { SyncRequest, SyncResponse } from "@reflex/protocol/sync";
 import type { Trust } from "@reflex/protocol/trust";
 import type { Live } from "../link/live.ts";
+import type { Orders } from "../link/orders.ts";
 import type { Authority } from "../pki/authority.ts";
 import type { KillRegister } from "../release/kill-register.ts";
 import type { OpenDeps } from "../release/open-message.ts";
 import type { FleetStore } from "../store/fleet-store.ts";
+import type { OrderStore } from "../store/order-store.ts";
 import type { ReleaseStore } from "../store/release-store.ts";
 import type { ReportStore } from "../store/report-store.ts";
 import type { Callers } from "./callers.ts";
@@ -23,6 +25,8 @@ export type ApiDeps = {
   readonly releases: ReleaseStore;
   readonly reports: ReportStore;
   readonly kills: KillRegister;
+  readonly orders: Orders;
+  readonly orderLists: Pick<OrderStore, "list" | "order">;
   readonly live: Live;
   /** Where agents find the embedded broker on this host; undefined with a broker elsewhere. */
   readonly brokerPorts: () => { readonly port: number; readonly ws_port: number | null } | undefined;

@@ -6,7 +6,7 @@ import { refusal } from "@reflex/protocol/refusal";
 import { checkToken } from "@reflex/protocol/validate";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import Type, { type Static, type TProperties, type TSchema } from "typebox";
-import type { Page, PageRequest } from "../store/report-store.ts";
+import type { Page, PageRequest } from "../store/page.ts";
 import { refuse } from "./answer.ts";
 import type { ApiDeps } from "./api-port.ts";
 import type { Operator, Role } from "./callers.ts";

@@ -9,6 +9,7 @@ import { refuse } from "./answer.ts";
 import type { ApiDeps } from "./api-port.ts";
 import { fleetRoutes } from "./fleet-routes.ts";
 import { serveLive } from "./live-socket.ts";
+import { orderRoutes } from "./order-routes.ts";
 import { releaseRoutes } from "./release-routes.ts";
 import { reportRoutes } from "./report-routes.ts";
 
@@ -67,6 +68,7 @@ export const startApi = async (deps: ApiDeps, { host, port, tls }: ApiOptions): 
     releaseRoutes(routes, deps);
     fleetRoutes(routes, deps);
     reportRoutes(routes, deps);
+    orderRoutes(routes, deps);
     routes.get(
       "/healthz",
       { schema: { tags: ["operation"], summary: "Parts that are up", security: [] } },

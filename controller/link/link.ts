@@ -1,3 +1,4 @@
+import type { Envelope } from "@reflex/protocol/envelope";
 import { parseJson } from "@reflex/protocol/json";
 import { mqttPacketBytesMax } from "@reflex/protocol/limits";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
@@ -16,6 +17,8 @@ import type { MqttConnection, MqttConnectionDeps } from "./mqtt-connection.ts";
 export type Link = {
   /** Live and retained, at once; resolves when the broker has it. */
   readonly sendKill: (kill: Kill) => Promise<void>;
+  /** To one agent, now or never; resolves when the broker has it. */
+  readonly sendOrder: (agent: string, envelope: Envelope) => Promise<void>;
   /** Signs and sends the heads of these sites anew. */
   readonly sendHeads: (sites: readonly string[]) => Promise<void>;
   readonly connected: () => boolean;
@@ -198,6 +201,7 @@ export const startLink = (deps: LinkDeps): Link => {
 
   return {
     sendKill,
+    sendOrder: (agent, envelope) => send("order", { agent }, envelope),
     sendHeads,
     connected: mqtt.connected,
     counts: () => counts,

@@ -20,6 +20,7 @@ const options = {
   parent: { type: "string" },
   changelog: { type: "string" },
   reason: { type: "string" },
+  ttl: { type: "string" },
   by: { type: "string" },
   verdict: { type: "string" },
   limit: { type: "string" },

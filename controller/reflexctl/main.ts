@@ -5,6 +5,7 @@ import { decisionsList, decisionsReplay, decisionsShow } from "./commands/decisi
 import { agentsList, deadLettersList, leasesList } from "./commands/fleet.ts";
 import { keysNew } from "./commands/keys.ts";
 import { killList, killSwitch } from "./commands/kill.ts";
+import { connectorReconcile, leaseExtend, leaseOrder, ordersList } from "./commands/orders.ts";
 import { policyCheck, policyTest } from "./commands/policy.ts";
 import { tableText } from "./table.ts";
 
@@ -21,6 +22,13 @@ const usage = `reflexctl: the command line of a Reflex controller
   decisions show ID | --file TOKEN          one decision, with every reason
   decisions replay ID | --file TOKEN        recompute it from its token alone
   leases                                    what is in force, and until when
+  leases undo ID --reason TEXT              end one early
+  leases extend ID --ttl 2h --reason TEXT   count its time anew, from now
+  leases hand-over ID --reason TEXT         leave it in force for good; a person owns it now
+  leases mark-undone ID --reason TEXT       a stuck one was undone by hand
+  connectors reconcile NAME --agent A --reason TEXT
+                                            compare its target with what should be in force
+  orders [--agent A] [--limit N]            what was asked of agents, and what came of it
   dead-letters                              what could not be read, and why
   kill engage|release --site S --key FILE... [--reason TEXT]
   kill list
@@ -49,6 +57,12 @@ const commands: Readonly<Record<string, (args: Arguments) => Promise<Outcome> | 
     return { text, exitCode: same ? 0 : 1 };
   },
   leases: async (args) => done(await leasesList(args, clientOf(args))),
+  "leases undo": (args) => leaseOrder(args, clientOf(args), "undo"),
+  "leases extend": (args) => leaseExtend(args, clientOf(args)),
+  "leases hand-over": (args) => leaseOrder(args, clientOf(args), "hand-over"),
+  "leases mark-undone": (args) => leaseOrder(args, clientOf(args), "mark-undone"),
+  "connectors reconcile": (args) => connectorReconcile(args, clientOf(args)),
+  orders: async (args) => done(await ordersList(args, clientOf(args))),
   "dead-letters": async (args) => done(await deadLettersList(args, clientOf(args))),
   "kill engage": async (args) => done(await killSwitch(args, clientOf(args), "engaged", new Date())),
   "kill release": async (args) => done(await killSwitch(args, clientOf(args), "armed", new Date())),

@@ -1,6 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ReportRecord } from "@reflex/protocol/report";
 import { sql } from "drizzle-orm";
 import postgres from "postgres";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -11,6 +12,7 @@ import { type Database, openDatabase } from "./database.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "./embedded-postgres.ts";
 import { createIngestStore } from "./ingest-store.ts";
 import { migrate } from "./migrate.ts";
+import { createOrderStore } from "./order-store.ts";
 
 let folder = "";
 let server: EmbeddedPostgres;
@@ -50,6 +52,35 @@ const acknowledgedOf = async (agent: string): Promise<number> => {
   const [row] = await database.db.execute(sql`select acknowledged::int from agents where agent = ${agent}`);
   return Number(row?.["acknowledged"]);
 };
+
+test("an order is answered once, and by nobody but the agent it was for", async () => {
+  const [agent, other] = [await enrolled(), await enrolled()];
+  const store = createOrderStore(database);
+  const orderId = "019cb000-0000-7000-8000-00000000000a";
+  await store.store({
+    v: 1,
+    kind: "order",
+    aud: agent.address,
+    order_id: orderId,
+    issued_at: "2026-03-01T12:00:00.000Z",
+    expires_at: "2026-03-01T12:05:00.000Z",
+    do: { kind: "reconcile", connector: "edl" },
+    by: "operator",
+    reason: "drill",
+  });
+  expect(await store.order(orderId)).toMatchObject({ state: "unanswered" });
+  const answer = (sequence: number, name: string): ReportRecord => ({
+    sequence,
+    kind: "event",
+    body: { at: "2026-03-01T12:01:00.000Z", level: "info", name, detail: name, order_id: orderId },
+  });
+  await ingest(other.address.agent, other.batch([answer(1, "order-done")]));
+  expect(await store.order(orderId)).toMatchObject({ state: "unanswered" });
+  await ingest(agent.address.agent, agent.batch([answer(1, "something else"), answer(2, "order-refused")]));
+  await ingest(agent.address.agent, agent.batch([answer(3, "order-done")]));
+  expect(await store.order(orderId)).toMatchObject({ state: "refused", detail: "order-refused" });
+  expect(await countOf("agent_events", agent.address.agent)).toBe(3);
+});
 
 describe("a record acknowledged is a record stored, once", () => {
   test("the same batch three times, and overlapping batches, store every record once", async () => {

@@ -124,6 +124,10 @@ const insertInto: { readonly [table in ReportTable]: (source: SQL) => SQL } = {
   agent_events: (source) => sql`
     new_agent_events as (insert into agent_events (agent, site, incarnation, sequence, at, level, name, code, detail)
       select agent, site, incarnation, sequence, at, level, name, code, detail from ${source} source on conflict do nothing)`,
+  // An agent answers for itself alone, and once.
+  orders: (source) => sql`
+    answered_orders as (update orders set state = source.state, answered_at = source.at, code = source.code, detail = source.detail
+      from ${source} source where orders.order_id = source.order_id and orders.agent = source.agent and orders.state = 'sent')`,
   quarantine: (source) => sql`
     new_quarantine as (insert into quarantine (sha256, agent, code, detail, content)
       select encode(sha256(convert_to(agent || ' ' || incarnation || ' ' || sequence || ' ' || content, 'UTF8')), 'hex'),

@@ -42,14 +42,15 @@ export const deleteExpired = async (
   const [row] = await db.execute(sql`
     with fence as (select ${fence} as holds),
     old_tokens as (delete from tokens using fence where holds and decision_id in (select decision_id from tokens where decided_at < ${cut} limit ${bite}) returning 1),
-    old_commands as (delete from commands using fence where holds and command_id in (select command_id from commands where at < ${cut} and state in ('undone', 'failed') limit ${bite}) returning 1),
+    old_commands as (delete from commands using fence where holds and command_id in (select command_id from commands where at < ${cut} and state in ('undone', 'failed', 'handed_over') limit ${bite}) returning 1),
     old_steps as (delete from command_steps using fence where holds and (agent, incarnation, sequence) in (select agent, incarnation, sequence from command_steps where at < ${cut} limit ${bite}) returning 1),
     old_letters as (delete from dead_letters using fence where holds and (agent, incarnation, sequence) in (select agent, incarnation, sequence from dead_letters where at < ${cut} limit ${bite}) returning 1),
     old_events as (delete from agent_events using fence where holds and (agent, incarnation, sequence) in (select agent, incarnation, sequence from agent_events where at < ${cut} limit ${bite}) returning 1),
     old_records as (delete from records using fence where holds and (agent, incarnation, sequence) in (select agent, incarnation, sequence from records where stored_at < ${cut} limit ${bite}) returning 1),
     old_quarantine as (delete from quarantine using fence where holds and at < ${cut} returning 1),
+    old_orders as (delete from orders using fence where holds and issued_at < ${cut} returning 1),
     old_joins as (delete from join_tokens using fence where holds and expires_at < now() - make_interval(days => ${retention.unusedJoinTokenDays}) returning 1)
     select (select count(*) from old_tokens) + (select count(*) from old_commands) + (select count(*) from old_steps) + (select count(*) from old_letters)
-      + (select count(*) from old_events) + (select count(*) from old_records) + (select count(*) from old_quarantine) + (select count(*) from old_joins) as rows`);
+      + (select count(*) from old_events) + (select count(*) from old_records) + (select count(*) from old_quarantine) + (select count(*) from old_orders) + (select count(*) from old_joins) as rows`);
   return Number(row?.["rows"] ?? 0);
 };

@@ -18,6 +18,7 @@ export const reportColumns = {
   dead_letters: `${position}, site text, at timestamptz, source text, code text, detail text, bytes bigint, sha256 text`,
   agent_events: `${position}, site text, at timestamptz, level text, name text, code text, detail text`,
   quarantine: `${position}, code text, detail text, content text`,
+  orders: `${position}, at timestamptz, order_id text, state text, code text, detail text`,
 } as const;
 
 /** Longer unreadable content is an attack; its hash is over what is kept. */
@@ -33,6 +34,7 @@ export const reportRows = (units: readonly IngestUnit[]): ReportRows => {
     dead_letters: [],
     agent_events: [],
     quarantine: [],
+    orders: [],
   };
   const newestByCommand = new Map<string, ReportRow>();
   for (const unit of units) for (const record of unit.records) addRecord(rows, newestByCommand, unit, record);
@@ -116,9 +118,15 @@ const addRecord = (
     case "dead_letter":
       rows.dead_letters.push({ ...here, ...record.body });
       return;
-    case "event":
-      rows.agent_events.push({ ...here, ...record.body });
+    case "event": {
+      const { order_id, ...event } = record.body;
+      rows.agent_events.push({ ...here, ...event });
+      if (order_id === undefined || !(event.name === "order-done" || event.name === "order-refused")) return;
+      const { at: answeredAt, code, detail } = event;
+      const state = event.name === "order-done" ? "done" : "refused";
+      rows.orders.push({ ...at, at: answeredAt, order_id, state, code, detail });
       return;
+    }
     case "gap": {
       const { at: noticedAt, first, last, code } = record.body;
       const detail = `reports ${first} to ${last} were lost on the agent`;

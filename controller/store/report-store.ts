@@ -1,14 +1,12 @@
 import type { Feedback } from "@reflex/protocol/feedback";
-import { type SQL, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import type { Database } from "./database.ts";
 import { utc } from "./fleet-store.ts";
+import { createPager, equal, type Page, type PageRequest, type Row } from "./page.ts";
 import { toPostgresJson, toPostgresText } from "./postgres-text.ts";
 
 /** Reads what agents reported, newest first, a page at a time. A cursor is the position of the last row, opaque to callers. */
 export type ReportStore = ReturnType<typeof createReportStore>;
-export type Page<T> = { readonly rows: readonly T[]; readonly next: string | null };
-export type PageRequest = { readonly limit: number; readonly cursor?: string | undefined };
-type Row = Readonly<Record<string, unknown>>;
 
 export type DecisionFilter = {
   readonly agent?: string | undefined;
@@ -26,27 +24,7 @@ export type CommandFilter = {
 };
 
 export const createReportStore = ({ db }: Pick<Database, "db">) => {
-  /** `columns` name `page_at` and `page_id`, which also order; one row more than asked for tells whether there is a next page. */
-  const page = async (
-    columns: SQL,
-    from: SQL,
-    where: readonly SQL[],
-    at: SQL,
-    id: SQL,
-    request: PageRequest,
-  ): Promise<Page<Row>> => {
-    const after = cursorOf(request.cursor);
-    const conditions =
-      after === undefined ? where : [...where, sql`(${at}, ${id}) < (${after.at}::timestamptz, ${after.id})`];
-    const rows = await db.execute(sql`
-      select ${columns}, ${at}::text as page_at, ${id} as page_id from ${from}
-      ${conditions.length === 0 ? sql`` : sql`where ${sql.join([...conditions], sql` and `)}`}
-      order by ${at} desc, ${id} desc limit ${request.limit + 1}`);
-    const shown = rows.slice(0, request.limit);
-    const last = shown.at(-1);
-    const next = rows.length > request.limit && last !== undefined ? cursorText(last) : null;
-    return { rows: shown.map(({ page_at, page_id, ...row }) => row), next };
-  };
+  const page = createPager({ db });
   /** Rows that are numbered per agent have no single id; their place is one. */
   const place = sql`(agent || ' ' || incarnation || ' ' || lpad(sequence::text, 16, '0'))`;
 
@@ -56,7 +34,7 @@ export const createReportStore = ({ db }: Pick<Database, "db">) => {
       sql`commands`,
       [
         ...equal({ agent: filter.agent, state: filter.state, decision_id: filter.decision }),
-        ...(filter.isOpen === true ? [sql`state not in ('undone', 'failed')`] : []),
+        ...(filter.isOpen === true ? [sql`state not in ('undone', 'failed', 'handed_over')`] : []),
       ],
       sql`at`,
       sql`command_id`,
@@ -179,27 +157,6 @@ export const createReportStore = ({ db }: Pick<Database, "db">) => {
       return row ?? {};
     },
   };
-};
-
-const equal = (filter: Readonly<Record<string, string | undefined>>): SQL[] =>
-  Object.entries(filter).flatMap(([column, value]) =>
-    value === undefined ? [] : [sql`${sql.identifier(column)} = ${value}`],
-  );
-
-const cursorText = (row: Row): string =>
-  Buffer.from(JSON.stringify([row["page_at"], row["page_id"]])).toString("base64url");
-
-/** Anything that is not a cursor of ours begins at the first page. */
-const cursorOf = (text: string | undefined): { readonly at: string; readonly id: string } | undefined => {
-  if (text === undefined) return undefined;
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(text, "base64url").toString("utf8"));
-    if (!Array.isArray(parsed)) return undefined;
-    const [at, id] = parsed;
-    return typeof at === "string" && typeof id === "string" && !Number.isNaN(Date.parse(at)) ? { at, id } : undefined;
-  } catch {
-    return undefined;
-  }
 };
 
 const decisionColumns = sql`decision_id, ${utc(sql`decided_at`)} as decided_at, agent, site, sequence::float8 as sequence, verdict, event_id, score,

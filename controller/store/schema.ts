@@ -207,6 +207,29 @@ export const commandSteps = pgTable(
   ],
 );
 
+/** What people asked of agents, and what came of it: the first answer of the agent it was for stands. */
+export const orders = pgTable(
+  "orders",
+  {
+    orderId: text("order_id").primaryKey(),
+    agent: text("agent").notNull(),
+    site: text("site").notNull(),
+    kind: text("kind").notNull(),
+    commandId: text("command_id"),
+    connector: text("connector"),
+    ttlSeconds: integer("ttl_seconds"),
+    by: text("by").notNull(),
+    reason: text("reason").notNull(),
+    issuedAt: at("issued_at").notNull(),
+    expiresAt: at("expires_at").notNull(),
+    state: text("state", { enum: ["sent", "done", "refused"] }).notNull(),
+    answeredAt: at("answered_at"),
+    code: text("code"),
+    detail: text("detail"),
+  },
+  (table) => [index("orders_issued_at").on(table.issuedAt, table.orderId), index("orders_command").on(table.commandId)],
+);
+
 /** From agents (with their report sequence) and from analysts (without). */
 export const feedback = pgTable(
   "feedback",
