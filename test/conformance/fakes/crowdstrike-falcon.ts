@@ -18,6 +18,7 @@ export const falconAccount = {
 export const falconHosts = {
   free: { name: "WS-041", id: "0f1e2d3c4b5a69788796a5b4c3d2e1f0" },
   other: { name: "WS-042", id: "1a2b3c4d5e6f708192a3b4c5d6e7f809" },
+  foreign: { name: "WS-043", id: "5e6f708192a3b4c5d6e7f8091a2b3c4d" },
   /** Contained by an analyst before Reflex came. */
   held: { name: "WS-HELD", id: "2b3c4d5e6f708192a3b4c5d6e7f8091a" },
   twice: { name: "WS-TWICE" },
@@ -31,6 +32,7 @@ const devices = [
     groups: ["9d1f2e3a4b5c6d7e8f90a1b2c3d4e5f6"],
   },
   { device_id: falconHosts.other.id, hostname: falconHosts.other.name, local_ip: "10.0.4.42", groups: [] },
+  { device_id: falconHosts.foreign.id, hostname: falconHosts.foreign.name, local_ip: "10.0.4.46", groups: [] },
   { device_id: falconHosts.held.id, hostname: falconHosts.held.name, local_ip: "10.0.4.43", groups: [] },
   {
     device_id: "3c4d5e6f708192a3b4c5d6e7f8091a2b",
@@ -46,11 +48,18 @@ const devices = [
   },
 ] as const;
 
-export const createFakeFalcon = (): Fake => {
+export type FalconFake = Fake & { readonly hold: (id: string) => string };
+
+/** `slow`: what was asked for is done by the second look, not by the first. */
+export const createFakeFalcon = ({ slow = false }: { readonly slow?: boolean } = {}): FalconFake => {
   const desk = createTokenDesk("falcon");
   const contained = createSwitches("isolate_host");
   const pending = new Set<string>();
-  contained.setBySomebodyElse(falconHosts.held.id, true);
+  const hold = (id: string): string => {
+    contained.setBySomebodyElse(id, true);
+    return `isolate_host ${id}`;
+  };
+  hold(falconHosts.held.id);
 
   const signIn = (request: FakeRequest): FakeAnswer => {
     const form = readForm(request);
@@ -73,9 +82,9 @@ export const createFakeFalcon = (): Fake => {
       request.method === "GET" ? request.query.getAll("ids") : (textsOf(readJsonObject(request)?.["ids"]) ?? []);
     if (ids.length === 0) return failed(400, "Missing required parameter: ids");
     const found = devices.filter(({ device_id }) => ids.includes(device_id));
+    if (!slow) pending.clear();
     const resources = found.map((device) => ({ ...device, ...constant, status: statusOf(device.device_id) }));
-    // Every device has acted by the time somebody looks a second time.
-    for (const { device_id } of found) pending.delete(device_id);
+    pending.clear();
     return answer(200, resources);
   };
 
@@ -118,10 +127,8 @@ export const createFakeFalcon = (): Fake => {
     present: contained.present,
     changes: contained.changes,
     expireTokens: desk.expireAll,
-    addForeign: () => {
-      contained.setBySomebodyElse(falconHosts.other.id, true);
-      return `isolate_host ${falconHosts.other.id}`;
-    },
+    addForeign: () => hold(falconHosts.foreign.id),
+    hold,
   };
 };
 

@@ -20,6 +20,7 @@ export const defenderAccount = {
 export const defenderHosts = {
   free: { name: "ws-031", id: "1e5bc9d7e413ddd7902c2932e418702b84d0cc07" },
   other: { name: "ws-032", id: "2f6cdae8f524eee8a13d3a43f529813c95e1dd18" },
+  foreign: { name: "ws-033", id: "7ebbc33de079333df682e98e7e7ed681e0663d6d" },
   /** Cut off by an analyst before Reflex came. */
   held: { name: "ws-held", id: "3a7debf9a635fff9b24e4b54a63a924da6f2ee29" },
   twice: { name: "ws-twice" },
@@ -40,6 +41,13 @@ const machines = [
     computerDnsName: "ws-032.corp.example",
     osPlatform: "Windows11",
     lastIpAddress: "10.0.3.32",
+    machineTags: [],
+  },
+  {
+    id: defenderHosts.foreign.id,
+    computerDnsName: "ws-033.corp.example",
+    osPlatform: "Windows11",
+    lastIpAddress: "10.0.3.35",
     machineTags: [],
   },
   {
@@ -83,7 +91,10 @@ type MachineAction = {
 const machineFields = ["computerDnsName", "id", "lastIpAddress", "osPlatform", "healthStatus", "onboardingStatus"];
 const actionFields = ["id", "status", "machineId", "type", "requestor"];
 
-export const createFakeDefender = (): Fake => {
+export type DefenderFake = Fake & { readonly hold: (id: string) => string };
+
+/** `slow`: what was asked for is done by the second look, not by the first. */
+export const createFakeDefender = ({ slow = false }: { readonly slow?: boolean } = {}): DefenderFake => {
   const desk = createTokenDesk("defender");
   const isolated = createSwitches("isolate_host");
   const actions: MachineAction[] = []; // newest first, as the service lists them
@@ -172,15 +183,20 @@ export const createFakeDefender = (): Fake => {
       const isFor = (wanted: string): boolean => call === wanted;
       if (isFor("POST machines/{id}/isolate")) return isolate(request, third ?? "", "Isolate");
       if (isFor("POST machines/{id}/unisolate")) return isolate(request, third ?? "", "Unisolate");
-      machinesAct();
+      if (!slow) machinesAct();
       if (isFor("GET machines/")) return list(request, machineFields, machines.map(machineJson), "Machines");
-      if (isFor("GET machineactions/")) return list(request, actionFields, actions.map(actionJson), "MachineActions");
+      if (isFor("GET machineactions/")) {
+        const answer = list(request, actionFields, actions.map(actionJson), "MachineActions");
+        machinesAct();
+        return answer;
+      }
       return refusal(404, "NotFound", "No such resource");
     },
     present: isolated.present,
     changes: isolated.changes,
     expireTokens: desk.expireAll,
-    addForeign: () => hold(defenderHosts.other.id),
+    addForeign: () => hold(defenderHosts.foreign.id),
+    hold,
   };
 };
 

@@ -21,6 +21,7 @@ export const entraAccount = {
 export const entraUsers = {
   free: { name: "adele.vance@example.com", id: "87d349ed-44d7-43e1-9a83-5f2406dee5bd" },
   other: { name: "alex.wilber@example.com", id: "4782e723-f4f4-4af3-a76e-25e3bab0d896" },
+  foreign: { name: "fay.foreign@example.com", id: "b66ecf79-a093-4d51-86e0-efcc4531f37a" },
   /** Disabled by an administrator before Reflex came. */
   held: { name: "held.user@example.com", id: "c03e6eaa-b6ab-46d7-905b-73ec7ea1f755" },
   twice: { name: "twin@example.com" },
@@ -41,6 +42,13 @@ const users = [
     mail: "alex.wilber@example.com",
     displayName: "Alex Wilber",
     member: ["All staff"],
+  },
+  {
+    id: entraUsers.foreign.id,
+    userPrincipalName: "fay.foreign@example.com",
+    mail: "fay.foreign@example.com",
+    displayName: "Fay Foreign",
+    member: [],
   },
   {
     id: entraUsers.held.id,
@@ -74,10 +82,16 @@ const users = [
 
 type User = (typeof users)[number];
 
-export const createFakeEntraId = (): Fake => {
+export type EntraFake = Fake & { readonly hold: (id: string) => string };
+
+export const createFakeEntraId = (): EntraFake => {
   const desk = createTokenDesk("entra");
   const disabled = createSwitches("disable_user");
-  disabled.setBySomebodyElse(entraUsers.held.id, true);
+  const hold = (id: string): string => {
+    disabled.setBySomebodyElse(id, true);
+    return `disable_user ${id}`;
+  };
+  hold(entraUsers.held.id);
 
   const signIn = (request: FakeRequest): FakeAnswer => {
     const form = readForm(request);
@@ -177,10 +191,8 @@ export const createFakeEntraId = (): Fake => {
     present: disabled.present,
     changes: disabled.changes,
     expireTokens: desk.expireAll,
-    addForeign: () => {
-      disabled.setBySomebodyElse(entraUsers.other.id, true);
-      return `disable_user ${entraUsers.other.id}`;
-    },
+    addForeign: () => hold(entraUsers.foreign.id),
+    hold,
   };
 };
 

@@ -13,6 +13,7 @@ export const oktaAccount = { apiToken: "planted-okta-token" } as const;
 export const oktaUsers = {
   free: { name: "isaac.brock@example.com", id: "00ub0oNGTSWTBKOLGLNR" },
   other: { name: "mona.ray@example.com", id: "00ub0oNGTSWTBKOLGLN2" },
+  foreign: { name: "fay.foreign@example.com", id: "00ub0oNGTSWTBKOLGLN7" },
   /** Suspended by an administrator before Reflex came. */
   held: { name: "held.user@example.com", id: "00ub0oNGTSWTBKOLGLN3" },
   twice: { name: "twin@example.com" },
@@ -32,6 +33,13 @@ const users = [
     id: oktaUsers.other.id,
     login: oktaUsers.other.name,
     email: oktaUsers.other.name,
+    fixed: undefined,
+    groups: ["Everyone"],
+  },
+  {
+    id: oktaUsers.foreign.id,
+    login: oktaUsers.foreign.name,
+    email: oktaUsers.foreign.name,
     fixed: undefined,
     groups: ["Everyone"],
   },
@@ -65,9 +73,15 @@ const users = [
   },
 ] as const;
 
-export const createFakeOkta = (): Fake => {
+export type OktaFake = Fake & { readonly hold: (id: string) => string };
+
+export const createFakeOkta = (): OktaFake => {
   const suspended = createSwitches("suspend_account");
-  suspended.setBySomebodyElse(oktaUsers.held.id, true);
+  const hold = (id: string): string => {
+    suspended.setBySomebodyElse(id, true);
+    return `suspend_account ${id}`;
+  };
+  hold(oktaUsers.held.id);
 
   const statusOf = (user: (typeof users)[number]): string =>
     user.fixed ?? (suspended.isOn(user.id) ? "SUSPENDED" : "ACTIVE");
@@ -128,10 +142,8 @@ export const createFakeOkta = (): Fake => {
     },
     present: suspended.present,
     changes: suspended.changes,
-    addForeign: () => {
-      suspended.setBySomebodyElse(oktaUsers.other.id, true);
-      return `suspend_account ${oktaUsers.other.id}`;
-    },
+    addForeign: () => hold(oktaUsers.foreign.id),
+    hold,
   };
 };
 

@@ -14,6 +14,7 @@ export const sentinelOneAccount = { apiToken: "planted-sentinelone-token" } as c
 export const sentinelOneHosts = {
   free: { name: "lt-051", id: "657613730168123595" },
   other: { name: "lt-052", id: "657613730168123596" },
+  foreign: { name: "lt-053", id: "657613730168123602" },
   /** Disconnected by an analyst before Reflex came. */
   held: { name: "lt-held", id: "657613730168123597" },
   twice: { name: "lt-twice" },
@@ -34,6 +35,13 @@ const agents = [
     computerName: "lt-052",
     groupName: "Office",
     lastIpToMgmt: "10.0.5.52",
+    isDecommissioned: false,
+  },
+  {
+    id: sentinelOneHosts.foreign.id,
+    computerName: "lt-053",
+    groupName: "Office",
+    lastIpToMgmt: "10.0.5.57",
     isDecommissioned: false,
   },
   {
@@ -75,10 +83,17 @@ const agents = [
 
 const knownParameters = ["ids", "computerName", "computerName__contains", "isDecommissioned", "limit"];
 
-export const createFakeSentinelOne = (): Fake => {
+export type SentinelOneFake = Fake & { readonly hold: (id: string) => string };
+
+/** `slow`: what was asked for is done by the second look, not by the first. */
+export const createFakeSentinelOne = ({ slow = false }: { readonly slow?: boolean } = {}): SentinelOneFake => {
   const disconnected = createSwitches("isolate_host");
   const pending = new Set<string>();
-  disconnected.setBySomebodyElse(sentinelOneHosts.held.id, true);
+  const hold = (id: string): string => {
+    disconnected.setBySomebodyElse(id, true);
+    return `isolate_host ${id}`;
+  };
+  hold(sentinelOneHosts.held.id);
 
   const networkStatusOf = (id: string): string => {
     if (disconnected.isOn(id)) return pending.has(id) ? "disconnecting" : "disconnected";
@@ -99,9 +114,9 @@ export const createFakeSentinelOne = (): Fake => {
         (part === undefined || agent.computerName.toLowerCase().includes(part)) &&
         (decommissioned === null || String(agent.isDecommissioned) === decommissioned),
     );
+    if (!slow) pending.clear();
     const data = found.map((agent) => ({ ...agent, ...constant, networkStatus: networkStatusOf(agent.id) }));
-    // Every agent has acted by the time somebody looks a second time.
-    for (const { id } of found) pending.delete(id);
+    pending.clear();
     return { status: 200, json: { data, pagination: { nextCursor: null, totalItems: data.length } } };
   };
 
@@ -128,10 +143,8 @@ export const createFakeSentinelOne = (): Fake => {
     },
     present: disconnected.present,
     changes: disconnected.changes,
-    addForeign: () => {
-      disconnected.setBySomebodyElse(sentinelOneHosts.other.id, true);
-      return `isolate_host ${sentinelOneHosts.other.id}`;
-    },
+    addForeign: () => hold(sentinelOneHosts.foreign.id),
+    hold,
   };
 };
 

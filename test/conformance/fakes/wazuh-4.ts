@@ -14,6 +14,7 @@ export const wazuh4Account = { user: "reflex", password: "planted-wazuh4-passwor
 export const wazuh4Hosts = {
   free: { name: "web-061", id: "061" },
   other: { name: "web-062", id: "062" },
+  foreign: { name: "web-066", id: "066" },
   twice: { name: "web-twice" },
   /** Not connected now: nothing can be sent to it. */
   away: { name: "web-away", id: "065" },
@@ -24,6 +25,7 @@ const agents = [
   { id: "000", name: "manager", ip: "127.0.0.1", status: "active", group: [] },
   { id: wazuh4Hosts.free.id, name: "web-061", ip: "10.0.6.61", status: "active", group: ["default", "webserver"] },
   { id: wazuh4Hosts.other.id, name: "web-062", ip: "10.0.6.62", status: "active", group: ["default"] },
+  { id: wazuh4Hosts.foreign.id, name: "web-066", ip: "10.0.6.66", status: "active", group: ["default"] },
   { id: "063", name: "web-twice", ip: "10.0.6.63", status: "active", group: ["default"] },
   { id: "064", name: "web-twice", ip: "10.0.6.64", status: "disconnected", group: ["default"] },
   { id: wazuh4Hosts.away.id, name: "web-away", ip: "10.0.6.65", status: "disconnected", group: ["default"] },
@@ -110,7 +112,7 @@ export const createFakeWazuh4 = (): Fake => {
     changes: () => [...changes],
     expireTokens: desk.expireAll,
     addForeign: () => {
-      const key = `isolate_host ${wazuh4Hosts.other.id}`;
+      const key = `isolate_host ${wazuh4Hosts.foreign.id}`;
       present.add(key);
       return key;
     },
