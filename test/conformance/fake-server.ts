@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { createTestAuthority, type TestAuthority } from "./certificates.ts";
 import type { Fake, FakeAnswer, FakeRequest } from "./fake.ts";
-import { type Fault, type FaultControl, faultNames, retryAfterSeconds } from "./subject.ts";
+import { type Fault, type FaultControl, type FaultName, faultNames, retryAfterSeconds } from "./subject.ts";
 
 /** A fake, or a real server behind a handler that passes requests on: then faults can be put in front of that too. */
 export type Handler = {
@@ -30,6 +30,11 @@ export const handlerOf = (fake: Fake): Handler => ({
   ...(fake.expireTokens === undefined ? {} : { expireTokens: fake.expireTokens }),
 });
 
+const faultsOfChanges: ReadonlySet<FaultName> = new Set([
+  "timeout after success",
+  "partial answer",
+  "5xx after handling",
+]);
 const bodyBytesMax = 4 * 1024 * 1024;
 const dripEveryMs = 40;
 /** For an author's eyes. */
@@ -55,7 +60,8 @@ export const startFakeServer = async (
   const { authority, good, wrong } = await certificates();
   const sockets = new Set<Socket>();
   const hanging = new Set<Socket>();
-  const firstAnswers = new Map<string, FakeAnswer>();
+  /** What each question was answered last, for reads that will be stale. */
+  const lastAnswers = new Map<string, FakeAnswer>();
   const lines: string[] = [];
   let calls = 0;
   let fault: Fault | undefined;
@@ -82,8 +88,8 @@ export const startFakeServer = async (
       if (lines.length > logLinesMax) lines.shift();
     };
     const name = fault?.name;
-    const isForAny = name !== undefined && name !== "timeout after success" && name !== "partial answer";
-    const isStruckFirst = isForAny && name !== "stale read" && strikes();
+    const isForChanges = name !== undefined && faultsOfChanges.has(name);
+    const isStruckFirst = name !== undefined && !isForChanges && name !== "stale read" && strikes();
     if (isStruckFirst && name === "reset before handling") {
       note("reset");
       return void incoming.socket.destroy();
@@ -97,12 +103,12 @@ export const startFakeServer = async (
     const fresh = await handler.handle(request);
     const hasChanged = (await handler.changeCount()) !== before;
     const key = `${request.method} ${incoming.url ?? ""} ${request.text}`;
-    const first = firstAnswers.get(key);
-    if (first === undefined) firstAnswers.set(key, fresh);
+    const earlier = lastAnswers.get(key);
+    if (name !== "stale read") lastAnswers.set(key, fresh);
     const isStruck =
       isStruckFirst ||
-      (hasChanged && (name === "timeout after success" || name === "partial answer") && strikes()) ||
-      (!hasChanged && first !== undefined && name === "stale read" && strikes());
+      (hasChanged && isForChanges && strikes()) ||
+      (!hasChanged && earlier !== undefined && name === "stale read" && strikes());
     note(isStruck ? `${fresh.status}, but ${name}` : String(fresh.status));
     if (!isStruck) return send(response, fresh);
     switch (name) {
@@ -113,7 +119,7 @@ export const startFakeServer = async (
       case "5xx after handling":
         return send(response, { status: befallen % 2 === 1 ? 500 : 502, text: "upstream trouble" });
       case "stale read":
-        return send(response, first ?? fresh);
+        return send(response, earlier ?? fresh);
       case "slow body":
         hanging.add(incoming.socket);
         return drip(response, fresh);

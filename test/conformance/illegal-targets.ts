@@ -49,3 +49,6 @@ export const illegalDomains: readonly Entity[] = [
   "203.0.113.9",
   "",
 ].map(domain);
+
+/** For messages: what is illegal may be unprintable. */
+export const illegalText = ({ type, value }: Entity): string => `${type} ${JSON.stringify(value)}`;

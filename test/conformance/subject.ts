@@ -57,11 +57,11 @@ export const faultNames = [
   "429",
   /** 500 and 503 in turn, not carried out. */
   "5xx before handling",
-  /** 500 and 502 in turn, carried out all the same. */
+  /** 500 and 502 in turn, carried out all the same. Befalls calls that change something. */
   "5xx after handling",
   "reset before handling",
   "reset after handling",
-  /** Reads are answered as they were answered first. */
+  /** Reads that were made before are answered as they were last, before this was set. */
   "stale read",
   /** Carried out; the answer drips without an end. */
   "slow body",
