@@ -1,0 +1,162 @@
+import type { Refusal } from "@reflex/protocol/refusal";
+import { ok, type Result } from "@reflex/protocol/result";
+import type { ActionTraits, ApplyOutcome, Connector, ConnectorCall, UndoOutcome, VerifyOutcome } from "../contract.ts";
+import { actionsOf, type Commands, commandsOf, type Profiles } from "./command-of.ts";
+import { canQueryRules } from "./features.ts";
+import type { OpenC2Command } from "./message.ts";
+import { applyOutcomeOf, failedApply, failedUndo, ruleNumberIn, undoOutcomeOf, verifyOutcomeOf } from "./outcome.ts";
+import type { Transfer } from "./transfer.ts";
+
+export type OpenC2Options = {
+  readonly name: string;
+  readonly profiles: Profiles;
+  /** Who we say we are (`from`), and part of our rule numbers: must stay the same. */
+  readonly producer: string;
+  readonly transfer: Transfer;
+  /** `https://…` or `mqtts://… consumer x`, for screens. */
+  readonly place: string;
+};
+
+/**
+ * An OpenC2 producer: Language Specification 1.0, profiles `pf`/`slpf` for packet filters and `er` for endpoints.
+ * Rules of a packet filter can be asked for where the consumer's features say so; what an endpoint does cannot be asked for in
+ * OpenC2 at all, so those actions are done at most once. `release_host` is not offered: nobody can say whether the host was
+ * cut off before, and its undo would cut off a host that was free.
+ */
+export const createOpenC2 = ({ name, profiles, producer, transfer, place }: OpenC2Options): Connector => {
+  let canVerifyRules: boolean | undefined;
+
+  const learnFeatures = async (): Promise<boolean> => {
+    if (canVerifyRules !== undefined || profiles.filter === undefined) return canVerifyRules ?? false;
+    const answer = await transfer.exchange(queryFeatures);
+    // An answer that could not be had is asked for again; one that was had holds until the next start.
+    if (answer.ok) canVerifyRules = canQueryRules(answer.value, profiles.filter.profile);
+    return canVerifyRules ?? false;
+  };
+
+  const commandsFor = (call: ConnectorCall): Result<Commands, Refusal> => commandsOf(profiles, producer, call);
+
+  const ask = async ({ query, ruleNumber }: Commands): Promise<VerifyOutcome> => {
+    if (query === undefined || ruleNumber === undefined || !(await learnFeatures()))
+      return { kind: "unknown", detail: "this consumer cannot be asked" };
+    const answer = await transfer.exchange(query);
+    return answer.ok ? verifyOutcomeOf(answer.value, ruleNumber) : { kind: "unknown", detail: answer.error.detail };
+  };
+
+  /** A rule that is ended by the far end holds the time it was made with, so it is made anew for a longer one. */
+  const putAgain = async (commands: Commands): Promise<ApplyOutcome> => {
+    const removed = await transfer.exchange(commands.undo);
+    if (!removed.ok) return { kind: "unknown", detail: removed.error.detail };
+    const answer = await transfer.exchange(commands.apply);
+    if (!answer.ok) return { kind: "unknown", detail: answer.error.detail };
+    const outcome = applyOutcomeOf(answer.value);
+    return outcome !== "unclear" && outcome.kind === "applied"
+      ? outcome
+      : { kind: "unknown", detail: "the rule was removed and could not be made again" };
+  };
+
+  /** A consumer that numbers rules by itself made one that our undo would not find. */
+  const takeBackStranger = async (commands: Commands, given: number): Promise<ApplyOutcome> => {
+    const [property = ""] = Object.keys(commands.undo.target);
+    const answer = await transfer.exchange({ ...commands.undo, target: { [property]: given } });
+    return answer.ok && undoOutcomeOf(answer.value) !== "unclear" && answer.value.status === 200
+      ? {
+          kind: "refused",
+          code: "connector-refused",
+          detail: "the consumer does not take our rule numbers (insert_rule)",
+        }
+      : { kind: "unknown", detail: `the consumer made rule ${given} instead of ${commands.ruleNumber}` };
+  };
+
+  const apply = async (call: ConnectorCall): Promise<ApplyOutcome> => {
+    const commands = commandsFor(call);
+    if (!commands.ok) return { kind: "refused", ...commands.error };
+    const answer = await transfer.exchange(commands.value.apply);
+    if (!answer.ok) return failedApply(answer.error);
+    const outcome = applyOutcomeOf(answer.value);
+    if (outcome === "unclear") {
+      // `Rule number currently in use` is a 500 like any other: whether it is our rule is for the consumer to say.
+      if ((await ask(commands.value)).kind !== "present") return { kind: "unknown", detail: "500 from the consumer" };
+      return profiles.filter?.nativeTtl === true
+        ? putAgain(commands.value)
+        : { kind: "applied", detail: "it was in force" };
+    }
+    const given = ruleNumberIn(answer.value);
+    const isStranger = outcome.kind === "applied" && given !== undefined && given !== commands.value.ruleNumber;
+    return isStranger ? takeBackStranger(commands.value, given) : outcome;
+  };
+
+  const undo = async (call: ConnectorCall): Promise<UndoOutcome> => {
+    const commands = commandsFor(call);
+    // What could never be sent is not in force.
+    if (!commands.ok) return { kind: "undone" };
+    const answer = await transfer.exchange(commands.value.undo);
+    if (!answer.ok) return failedUndo(answer.error);
+    const outcome = undoOutcomeOf(answer.value);
+    if (outcome !== "unclear") return outcome;
+    const seen = await ask(commands.value);
+    return seen.kind === "absent" ? { kind: "undone" } : { kind: "retry", detail: "500 from the consumer" };
+  };
+
+  const traitsOf = (canVerify: boolean, nativeTtl: boolean): Omit<ActionTraits, "targets"> => ({
+    canVerify,
+    nativeTtl,
+    canUndo: true,
+  });
+
+  return {
+    name,
+    describe: () => {
+      const rules = traitsOf(canVerifyRules ?? false, profiles.filter?.nativeTtl ?? false);
+      const endpoints = traitsOf(false, false);
+      const traits: Record<string, ActionTraits> = {
+        block_ip: { targets: ["address"], ...rules },
+        block_range: { targets: ["network"], ...rules },
+        block_domain: { targets: ["domain"], ...rules },
+        isolate_host: { targets: ["host"], ...endpoints },
+        quarantine_file: { targets: ["file"], ...endpoints },
+      };
+      return {
+        about: `OpenC2 producer for ${place}`,
+        actions: Object.fromEntries(
+          actionsOf(profiles).flatMap((action) => (traits[action] === undefined ? [] : [[action, traits[action]]])),
+        ),
+        needs: [
+          ...(profiles.filter === undefined
+            ? []
+            : [
+                "the consumer takes our rule numbers (insert_rule), deletes rules by number and, to be verified, answers queries for one",
+              ]),
+          ...(profiles.endpoint === undefined
+            ? []
+            : [
+                "the consumer refuses a host name that several devices have; nobody else contains the same devices through it",
+              ]),
+        ],
+      };
+    },
+    start: async () => {
+      const started = await transfer.start();
+      // A consumer that is away now must not hold up the agent; until it has answered, nothing is said to be verifiable.
+      if (started.ok) await learnFeatures();
+      return started;
+    },
+    captureUndo: async (call) => {
+      const commands = commandsFor(call);
+      return commands.ok ? ok("") : commands;
+    },
+    apply,
+    verify: async (call) => {
+      const commands = commandsFor(call);
+      return commands.ok ? ask(commands.value) : { kind: "absent", detail: commands.error.detail };
+    },
+    undo,
+    stop: transfer.stop,
+  };
+};
+
+const queryFeatures: OpenC2Command = {
+  action: "query",
+  target: { features: ["versions", "profiles", "pairs"] },
+  args: { response_requested: "complete" },
+};
