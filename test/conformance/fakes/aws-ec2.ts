@@ -9,7 +9,8 @@ import { escapeXml } from "./xml-element.ts";
  * GetManagedPrefixListEntries, ModifyManagedPrefixList with CurrentVersion, DescribeInstances, DescribeInstanceAttribute,
  * ModifyInstanceAttribute with GroupId.N, error codes), and answers compared with moto 5.2.5 for their element names. Unlike moto
  * it checks signatures, versions, rights, unknown lists and groups, and pages entries by 100 at most.
- * Not known from documents: the error for adding a network that the list has already. The fake answers InvalidParameterValue.
+ * PrefixListVersionMismatch, IncorrectState and InvalidRequest (adding what the list has already): terraform-provider-aws, which
+ * works around each of them.
  */
 export const fakeEc2Region = "eu-central-1";
 export const fakePrefixList = "pl-0a1b2c3d4e5f60718";
@@ -104,10 +105,8 @@ export const createFakeEc2 = ({
     if (wrong !== undefined)
       return refuse(400, "InvalidParameterValue", `Value (${wrong.cidr}) for parameter cidr is invalid`);
     const has = (cidr: string): boolean => list.entries.some((entry) => entry.cidr === cidr);
-    if (remove.some((cidr) => !has(cidr)))
-      return refuse(400, "InvalidParameterValue", "The specified entry does not exist");
-    if (add.some(({ cidr }) => has(cidr)))
-      return refuse(400, "InvalidParameterValue", "The specified entry exists already");
+    if (remove.some((cidr) => !has(cidr))) return refuse(400, "InvalidRequest", "The request received was invalid.");
+    if (add.some(({ cidr }) => has(cidr))) return refuse(400, "InvalidRequest", "The request received was invalid.");
     const entries = [...list.entries.filter(({ cidr }) => !remove.includes(cidr)), ...add];
     if (entries.length > listSizeMax)
       return refuse(

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Fake, FakeAnswer, FakeRequest } from "../fake.ts";
 import { createEntryBook } from "./entry-book.ts";
+import { readJsonObject } from "./fake-body.ts";
 
 /*
  * Cloudflare, IP access rules of an account. Made from:
@@ -37,7 +38,7 @@ export const createFakeCloudflare = ({ nowMs = () => Date.now(), canWrite = true
   const nextId = (): string => (++made).toString(16).padStart(32, "9");
 
   const create = (request: FakeRequest): FakeAnswer => {
-    const body = bodyOf(request);
+    const body = readJsonObject(request) ?? {};
     const configuration = body["configuration"] as { target?: unknown; value?: unknown } | undefined;
     const { target, value } = configuration ?? {};
     const mode = body["mode"];
@@ -156,14 +157,5 @@ const isLegal = (target: string, value: string): boolean => {
       return (family === 4 ? ["16", "24"] : family === 6 ? ["32", "48", "64"] : []).includes(bits ?? "");
     default:
       return false;
-  }
-};
-
-const bodyOf = (request: FakeRequest): Readonly<Record<string, unknown>> => {
-  try {
-    const body: unknown = JSON.parse(request.text);
-    return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
-  } catch {
-    return {};
   }
 };

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Fake, FakeAnswer, FakeRequest } from "../fake.ts";
 import { createEntryBook } from "./entry-book.ts";
+import { readJsonObject } from "./fake-body.ts";
 
 /*
  * FortiGate (FortiOS 7.x), banned users. Made from:
@@ -57,7 +58,7 @@ export const createFakeFortigate = ({
     );
 
   const addBans = (request: FakeRequest): FakeAnswer => {
-    const { ip_addresses: addresses, expiry = 0 } = bodyOf(request);
+    const { ip_addresses: addresses, expiry = 0 } = readJsonObject(request) ?? {};
     if (!isAddressList(addresses) || !Number.isInteger(expiry) || Number(expiry) < 0)
       return failure(request, 400, -651);
     for (const address of addresses) {
@@ -68,7 +69,7 @@ export const createFakeFortigate = ({
   };
 
   const clearBans = (request: FakeRequest): FakeAnswer => {
-    const { ip_addresses: addresses } = bodyOf(request);
+    const { ip_addresses: addresses } = readJsonObject(request) ?? {};
     if (!isAddressList(addresses)) return failure(request, 400, -651);
     // Clearing an address that is not banned is answered the same.
     for (const address of addresses) bans.remove(keyOf(address));
@@ -78,7 +79,7 @@ export const createFakeFortigate = ({
   const addressGroup = (request: FakeRequest): FakeAnswer => {
     if (request.method === "GET")
       return success(request, [{ name: "reflex", member: groupMembers.map((name) => ({ name, q_origin_key: name })) }]);
-    const { member } = bodyOf(request);
+    const { member } = readJsonObject(request) ?? {};
     if (request.method !== "PUT" || !Array.isArray(member)) return failure(request, 405, -1);
     groupMembers = member.map((one: unknown) => String((one as { name?: unknown }).name));
     return success(request);
@@ -115,15 +116,6 @@ export const createFakeFortigate = ({
       return keyOf("192.0.2.77");
     },
   };
-};
-
-const bodyOf = (request: FakeRequest): Readonly<Record<string, unknown>> => {
-  try {
-    const body: unknown = JSON.parse(request.text);
-    return typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
 };
 
 const isAddressList = (value: unknown): value is readonly string[] =>

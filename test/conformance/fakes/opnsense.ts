@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Fake, FakeAnswer, FakeRequest } from "../fake.ts";
 import { createEntryBook } from "./entry-book.ts";
+import { readForm, readJsonObject } from "./fake-body.ts";
 
 /*
  * OPNsense, alias utility. Made from opnsense/core AliasUtilController.php (`addAction`, `deleteAction`, `listAction`) and
@@ -71,14 +72,8 @@ export const createFakeOpnsense = ({ nowMs = () => Date.now(), hasRights = true 
 
 /** The controller reads a JSON body or a form. */
 const addressOf = (request: FakeRequest): string | undefined => {
-  const isJson = request.headers["content-type"]?.startsWith("application/json") === true;
-  if (!isJson) return new URLSearchParams(request.text).get("address") ?? undefined;
-  try {
-    const { address } = JSON.parse(request.text) as { address?: unknown };
-    return typeof address === "string" ? address : undefined;
-  } catch {
-    return undefined;
-  }
+  const address = readJsonObject(request)?.["address"] ?? readForm(request)?.get("address");
+  return typeof address === "string" ? address : undefined;
 };
 
 /** As `pfctl -T show` writes it. */

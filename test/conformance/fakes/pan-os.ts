@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { Fake, FakeAnswer, FakeRequest } from "../fake.ts";
 import { createEntryBook } from "./entry-book.ts";
+import { readForm } from "./fake-body.ts";
 import { childrenAt, escapeXml, parseXml, type XmlElement } from "./xml-element.ts";
 
 /*
@@ -132,8 +133,7 @@ const fault = (status: number, code: string, message: string): FakeAnswer =>
 
 const parametersOf = (request: FakeRequest): URLSearchParams => {
   const given = new URLSearchParams(request.query);
-  const isForm = request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded") === true;
-  if (isForm) for (const [name, value] of new URLSearchParams(request.text)) given.set(name, value);
+  for (const [name, value] of readForm(request) ?? []) given.set(name, value);
   return given;
 };
 
