@@ -1,6 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, getCACertificates } from "node:tls";
 import { err, ok, type Result } from "@reflex/protocol/result";
+import { isLoopback } from "../loopback.ts";
 
 export type TransportOptions = {
   /** `ldaps://host[:port]`, or `ldap://host[:port]`: then TLS is started before anything is said, except on loopback if not wanted. */
@@ -12,9 +13,6 @@ export type TransportOptions = {
   readonly cert?: string;
   readonly key?: string;
 };
-
-const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 
 /** What is wrong with the address, before anything is opened. */
 export const checkTransport = ({ url, startTls }: Pick<TransportOptions, "url" | "startTls">): string | undefined => {
