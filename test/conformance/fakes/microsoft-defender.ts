@@ -181,9 +181,9 @@ export const createFakeDefender = ({ slow = false }: { readonly slow?: boolean }
       if (first !== "api") return refusal(404, "NotFound", "No such resource");
       const call = `${request.method} ${second}/${segments.length > 3 ? `{id}/${fourth}` : segments.length > 2 ? "{id}" : ""}`;
       const isFor = (wanted: string): boolean => call === wanted;
+      if (!slow) machinesAct();
       if (isFor("POST machines/{id}/isolate")) return isolate(request, third ?? "", "Isolate");
       if (isFor("POST machines/{id}/unisolate")) return isolate(request, third ?? "", "Unisolate");
-      if (!slow) machinesAct();
       if (isFor("GET machines/")) return list(request, machineFields, machines.map(machineJson), "Machines");
       if (isFor("GET machineactions/")) {
         const answer = list(request, actionFields, actions.map(actionJson), "MachineActions");
