@@ -14,6 +14,8 @@ export type Fake = {
   readonly expireTokens?: () => void;
   /** Somebody else puts an entry in force beside ours, in the very list that ours live in; returns its `<action> <id>`. */
   readonly addForeign?: () => string;
+  /** Somebody else does to this target what we are about to do; the target as the far end knows it. */
+  readonly addSame?: (id: string) => void;
 };
 
 export type FakeRequest = {

@@ -162,6 +162,17 @@ export const createFakeEc2 = ({
     return answer("ModifyInstanceAttribute", "<return>true</return>");
   };
 
+  /** An entry by hand, or a machine cut off by hand. */
+  const byHand = (id: string): void => {
+    const list = lists.get(fakePrefixList);
+    if (groups.has(id)) groups.set(id, [fakeQuarantineGroup]);
+    else if (list !== undefined) {
+      list.entries.push({ cidr: id.includes("/") ? id : `${id}/32`, description: "blocked by hand, ticket 4711" });
+      list.version += 1;
+    }
+    watch.accept();
+  };
+
   const operations: Readonly<Record<string, (form: URLSearchParams) => FakeAnswer>> = {
     DescribeManagedPrefixLists: describeLists,
     GetManagedPrefixListEntries: readEntries,
@@ -200,11 +211,9 @@ export const createFakeEc2 = ({
     },
     present,
     changes: watch.changes,
+    addSame: byHand,
     addForeign: () => {
-      const list = lists.get(fakePrefixList);
-      list?.entries.push({ cidr: "192.0.2.77/32", description: "blocked by hand, ticket 4711" });
-      if (list !== undefined) list.version += 1;
-      watch.accept();
+      byHand("192.0.2.77");
       return "block_ip 192.0.2.77";
     },
     groupsOf: (id) => groups.get(id) ?? [],

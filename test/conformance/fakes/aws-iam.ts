@@ -143,6 +143,11 @@ export const createFakeIam = ({ nowMs = () => Date.now(), denied = [] as readonl
     },
     present,
     changes: watch.changes,
+    addSame: (id) => {
+      if (keyStatus.has(id)) keyStatus.set(id, "Inactive");
+      else policies.set(`${id}|${fakeIamPolicy}`, '{"Version":"2012-10-17","Statement":[]}');
+      watch.accept();
+    },
     addForeign: () => {
       policies.set("alice|require-mfa", '{"Version":"2012-10-17","Statement":[]}');
       watch.accept();

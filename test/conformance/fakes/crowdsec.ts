@@ -158,6 +158,14 @@ export const createFakeCrowdsec = ({ nowMs = () => Date.now() } = {}): Fake => {
     })),
   });
 
+  const plant = (origin: string, scenario: string, value: string): void => {
+    watch.look();
+    const scope = value.includes("/") ? "Range" : "Ip";
+    const decisions = [{ id: ++idsGiven, origin, type: "ban", scope, value, scenario, untilMs: nowMs() + 14_400_000 }];
+    alerts.push({ id: ++idsGiven, alert: { scenario, source: { scope, value } }, createdAtMs: nowMs(), decisions });
+    watch.accept();
+  };
+
   const remove = ({ query }: FakeRequest): FakeAnswer => {
     const unknown = [...query.keys()].find((name) => !["origin", "value", "type"].includes(name));
     if (unknown !== undefined) return failed(`'${unknown}' doesn't exist: invalid filter`);
@@ -201,19 +209,9 @@ export const createFakeCrowdsec = ({ nowMs = () => Date.now() } = {}): Fake => {
     expireTokens: () => {
       for (const token of tokens.keys()) tokens.set(token, 0);
     },
+    addSame: (value) => plant("cscli", "manual 'ban'", value),
     addForeign: () => {
-      watch.look();
-      const decision = {
-        origin: "crowdsec",
-        type: "ban",
-        scope: "Ip",
-        value: "192.0.2.77",
-        scenario: "crowdsecurity/ssh-bf",
-      };
-      const decisions = [{ ...decision, id: ++idsGiven, untilMs: nowMs() + 14_400_000 }];
-      const alert = { scenario: decision.scenario, source: { scope: "Ip", value: decision.value } };
-      alerts.push({ id: ++idsGiven, alert, createdAtMs: nowMs(), decisions });
-      watch.accept();
+      plant("crowdsec", "crowdsecurity/ssh-bf", "192.0.2.77");
       return "block_ip 192.0.2.77";
     },
   };

@@ -111,6 +111,7 @@ export const createFakeFortigate = ({
     changes: bans.changes,
     groupMembers: () => groupMembers,
     // The firewall's own intrusion prevention quarantines into the same list.
+    addSame: (address) => bans.plant(keyOf(address), { address, createdAtMs: nowMs(), source: "admin" }),
     addForeign: () => {
       bans.plant(keyOf("192.0.2.77"), { address: "192.0.2.77", createdAtMs: nowMs(), source: "ips" });
       return keyOf("192.0.2.77");

@@ -63,6 +63,7 @@ export const createFakeOpnsense = ({ nowMs = () => Date.now(), hasRights = true 
     },
     present: table.keys,
     changes: table.changes,
+    addSame: (entry) => table.plant(keyOf(entry), entry),
     addForeign: () => {
       table.plant(keyOf("192.0.2.77"), "192.0.2.77");
       return keyOf("192.0.2.77");

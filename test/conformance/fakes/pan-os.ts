@@ -20,6 +20,8 @@ const timeoutSecondsMax = 2_592_000;
 
 type Registered = { readonly ip: string; readonly tag: string };
 
+export type FakePanOs = Fake & { readonly doSame: (value: string) => void };
+
 export const createFakePanOs = ({ nowMs = () => Date.now(), vsys = "vsys1", hasUserIdRole = true } = {}): Fake => {
   const registered = createEntryBook<Registered>(nowMs);
   const keyOf = (ip: string, tag: string): string =>
@@ -116,6 +118,7 @@ export const createFakePanOs = ({ nowMs = () => Date.now(), vsys = "vsys1", hasU
     present: registered.keys,
     changes: registered.changes,
     // The firewall's own log forwarding puts tags on addresses as well; one of them on the same list.
+    addSame: (ip) => registered.plant(keyOf(ip, fakePanOsTag), { ip, tag: fakePanOsTag }),
     addForeign: () => {
       registered.plant(keyOf("192.0.2.77", "threat-log"), { ip: "192.0.2.77", tag: "threat-log" });
       return keyOf("192.0.2.77", "threat-log");
