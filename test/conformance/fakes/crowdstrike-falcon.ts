@@ -4,10 +4,11 @@ import { createSwitches } from "./fake-switches.ts";
 import { createTokenDesk } from "./token-desk.ts";
 
 /**
- * CrowdStrike Falcon, from https://github.com/CrowdStrike/falconpy/wiki/Hosts (QueryDevicesByFilter, PostDeviceDetailsV2,
+ * CrowdStrike Falcon, from https://github.com/CrowdStrike/falconpy/wiki/Hosts (CombinedDevicesByFilter, GetDeviceDetailsV2,
  * PerformActionV2) and https://github.com/CrowdStrike/falconpy/wiki/OAuth2.
  * Quirks kept: the token comes with 201 and lasts 30 minutes; an action is only taken in (202), and the device then is
- * `containment_pending` until it has acted; the filter is FQL; a device that was set up anew is there twice under one name;
+ * `containment_pending` until it has acted; the filter is FQL, where
+ * `hostname:'x'` disregards case and finds longer names too; a device that was set up anew is there twice under one name;
  * containing what is contained is 409; every answer has `meta`, `resources` and `errors`.
  */
 export const falconAccount = {
@@ -68,14 +69,24 @@ export const createFakeFalcon = ({ slow = false }: { readonly slow?: boolean } =
     return { status: 201, json: { access_token: desk.issue(), token_type: "bearer", expires_in: 1799 } };
   };
 
-  const query = (request: FakeRequest): FakeAnswer => {
-    const names = hostnamesOf(request.query.get("filter") ?? "");
-    if (names === undefined) return failed(400, "invalid filter expression");
-    return answer(
-      200,
-      devices.filter(({ hostname }) => names.matches(hostname)).map(({ device_id }) => device_id),
-    );
+  const search = ({ query }: FakeRequest): FakeAnswer => {
+    const match = /^hostname:'([^'\\]+)'$/.exec(query.get("filter") ?? "");
+    const limit = Number(query.get("limit") ?? "100");
+    if (match === null) return failed(400, "invalid filter expression");
+    const wanted = (match[1] ?? "").toLowerCase();
+    const found = devices.filter(({ hostname }) => hostname.toLowerCase().startsWith(wanted));
+    const pagination = { limit, total: found.length };
+    return {
+      status: 200,
+      json: { meta: { ...meta, pagination }, resources: found.slice(0, limit).map(deviceJson), errors: [] },
+    };
   };
+
+  const deviceJson = (device: (typeof devices)[number]) => ({
+    ...device,
+    ...constant,
+    status: statusOf(device.device_id),
+  });
 
   const details = (request: FakeRequest): FakeAnswer => {
     const ids =
@@ -83,7 +94,7 @@ export const createFakeFalcon = ({ slow = false }: { readonly slow?: boolean } =
     if (ids.length === 0) return failed(400, "Missing required parameter: ids");
     const found = devices.filter(({ device_id }) => ids.includes(device_id));
     if (!slow) pending.clear();
-    const resources = found.map((device) => ({ ...device, ...constant, status: statusOf(device.device_id) }));
+    const resources = found.map(deviceJson);
     pending.clear();
     return answer(200, resources);
   };
@@ -119,7 +130,7 @@ export const createFakeFalcon = ({ slow = false }: { readonly slow?: boolean } =
       const path = (segmentsOf(request.path) ?? []).join("/");
       if (request.method === "POST" && path === "oauth2/token") return signIn(request);
       if (!desk.accepts(request.headers["authorization"])) return failed(401, "access denied, invalid bearer token");
-      if (request.method === "GET" && path === "devices/queries/devices/v1") return query(request);
+      if (request.method === "GET" && path === "devices/combined/devices/v1") return search(request);
       if (["GET", "POST"].includes(request.method) && path === "devices/entities/devices/v2") return details(request);
       if (request.method === "POST" && path === "devices/entities/devices-actions/v2") return act(request);
       return failed(404, "not found");
@@ -139,15 +150,6 @@ const constant = {
   tags: [],
 };
 const meta = { query_time: 0.01, powered_by: "device-api", trace_id: "3b7c5e1f-0000-4000-8000-000000000000" };
-
-/** `hostname:'X'` finds X as a word of the name, `hostname:['X']` the very name; nothing else of FQL is known here. */
-const hostnamesOf = (filter: string): { readonly matches: (hostname: string) => boolean } | undefined => {
-  const match = /^hostname:(?:\['([^'\\]+)'\]|'([^'\\]+)')$/.exec(filter);
-  if (match === null) return undefined;
-  const [, exact, word] = match;
-  if (exact !== undefined) return { matches: (hostname) => hostname.toLowerCase() === exact.toLowerCase() };
-  return { matches: (hostname) => hostname.toLowerCase().startsWith((word ?? "").toLowerCase()) };
-};
 
 const answer = (status: number, resources: readonly unknown[]): FakeAnswer => ({
   status,
