@@ -3,7 +3,8 @@ import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import { Attribute, Change, Client, Control, type Entry, type Filter, ResultCodeError } from "ldapts";
 import type { Secrets } from "../secrets-port.ts";
-import { openTransport, sentenceOf, type TransportOptions } from "./transport.ts";
+import { sentenceOf } from "../secure-socket.ts";
+import { openTransport, type TransportOptions } from "./transport.ts";
 
 export type LinkOptions = {
   readonly transport: TransportOptions;

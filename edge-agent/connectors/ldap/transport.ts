@@ -1,17 +1,12 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { type ConnectionOptions, connect as connectTls, getCACertificates } from "node:tls";
+import type { Socket } from "node:net";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import { isLoopback } from "../loopback.ts";
+import { openPlainSocket, openTlsSocket, type SocketTls } from "../secure-socket.ts";
 
-export type TransportOptions = {
+export type TransportOptions = SocketTls & {
   /** `ldaps://host[:port]`, or `ldap://host[:port]`: then TLS is started before anything is said, except on loopback if not wanted. */
   readonly url: string;
   readonly startTls: boolean;
-  /** PEM, trusted besides the public authorities. */
-  readonly ca?: string;
-  /** PEM; shown to a server that asks who we are. */
-  readonly cert?: string;
-  readonly key?: string;
 };
 
 /** What is wrong with the address, before anything is opened. */
@@ -31,25 +26,17 @@ export const openTransport = async (options: TransportOptions, deadlineMs: numbe
   const wrong = checkTransport(options);
   if (wrong !== undefined) return err(wrong);
   const { protocol, host, port } = partsOf(options.url);
-  const tls: ConnectionOptions = {
-    host,
-    rejectUnauthorized: true,
-    minVersion: "TLSv1.2",
-    ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(options.ca === undefined ? {} : { ca: [...getCACertificates("default"), options.ca] }),
-    ...(options.cert === undefined || options.key === undefined ? {} : { cert: options.cert, key: options.key }),
-  };
   const endsAtMs = performance.now() + deadlineMs;
   const leftMs = (): number => endsAtMs - performance.now();
-  if (protocol === "ldaps:") return ready(connectTls({ ...tls, port }), "secureConnect", leftMs());
-  const plain = await ready(connectTcp({ host, port }), "connect", leftMs());
+  if (protocol === "ldaps:") return openTlsSocket({ host, port }, options, leftMs());
+  const plain = await openPlainSocket({ host, port }, leftMs());
   if (!plain.ok || !options.startTls) return plain;
   const started = await startTls(plain.value, leftMs());
   if (!started.ok) {
     plain.value.destroy();
     return started;
   }
-  return ready(connectTls({ ...tls, socket: plain.value }), "secureConnect", leftMs());
+  return openTlsSocket({ host, port }, options, leftMs(), plain.value);
 };
 
 const partsOf = (text: string) => {
@@ -62,23 +49,6 @@ const partsOf = (text: string) => {
     isBare: url !== null && url.hostname !== "" && `${url.protocol}//${url.host}` === url.href.replace(/\/$/, ""),
   };
 };
-
-const ready = <T extends Socket>(
-  socket: T,
-  event: "connect" | "secureConnect",
-  deadlineMs: number,
-): Promise<Result<T, string>> =>
-  new Promise((resolve) => {
-    const late = setTimeout(() => socket.destroy(new Error("no connection in time")), Math.max(1, deadlineMs));
-    const settle = (result: Result<T, string>): void => {
-      clearTimeout(late);
-      resolve(result);
-    };
-    // Stays: an error nobody listens for ends the process.
-    socket.on("error", (error) => settle(err(sentenceOf(error))));
-    socket.once("close", () => settle(err("the connection was closed")));
-    socket.once(event, () => settle(ok(socket)));
-  });
 
 /** RFC 4511 4.14: message 1, extended request 1.3.6.1.4.1.1466.20037. */
 const startTlsRequest = Buffer.concat([
@@ -151,10 +121,4 @@ const elementAt = (bytes: Uint8Array, at: number): { readonly start: number; rea
   for (const byte of bytes.subarray(at + 2, start)) length = length * 256 + byte;
   const end = start + length;
   return end > bytes.length ? undefined : { start, end };
-};
-
-export const sentenceOf = (error: unknown): string => {
-  const [first] = error instanceof AggregateError ? (error.errors as readonly unknown[]) : [];
-  const shown = first ?? error;
-  return (shown instanceof Error ? shown.message : "it failed").split("\n", 1)[0]?.slice(0, 300) || "it failed";
 };
