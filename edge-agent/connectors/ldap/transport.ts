@@ -99,7 +99,9 @@ export const readStartTlsAnswer = (bytes: Uint8Array): Result<void, string> | "i
     body !== undefined &&
     code !== undefined &&
     code.end <= body.end &&
-    body.end <= whole.end &&
+    // Controls may follow the answer inside its message.
+    (body.end === whole.end || bytes[body.end] === 0xa0) &&
+    bytes[whole.start] === 0x02 &&
     id.end - id.start === 1 &&
     bytes[id.start] === 1 &&
     bytes[id.end] === 0x78 &&
