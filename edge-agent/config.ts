@@ -5,6 +5,7 @@ import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { formats } from "./admit/normalise/recognise.ts";
+import { OpenC2Config } from "./connectors/openc2/config.ts";
 
 const Segment = Type.String({ pattern: segmentPattern });
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
@@ -73,6 +74,7 @@ const ConnectorConfig = Type.Union([
     },
     { additionalProperties: false },
   ),
+  OpenC2Config,
 ]);
 export type ConnectorConfig = Static<typeof ConnectorConfig>;
 

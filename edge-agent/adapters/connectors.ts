@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { getCACertificates } from "node:tls";
 import type { ConnectorConfig } from "../config.ts";
 import type { Connector } from "../connectors/contract.ts";
 import { createEdl } from "../connectors/edl.ts";
 import { createNftables } from "../connectors/nftables.ts";
+import { openOpenC2 } from "../connectors/openc2/open.ts";
 import type { Clock } from "../ports.ts";
+import { nodeTimers } from "./node-timers.ts";
+import { createHttpCalls } from "./outbound-http.ts";
+import { createSecrets } from "./secrets.ts";
 
 export type OpenedConnector = {
   readonly connector: Connector;
@@ -48,6 +53,18 @@ export const createConnector = (
         ...(netns === undefined ? {} : { netns }),
       });
       return { connector, addresses: () => [] };
+    }
+    case "openc2": {
+      const opened = openOpenC2(config, {
+        secrets: createSecrets(process.env),
+        clock: deps.clock,
+        timers: nodeTimers,
+        readText: textIn,
+        httpCalls: createHttpCalls,
+        publicAuthorities: () => getCACertificates("default"),
+      });
+      if (!opened.ok) throw new Error(`connector ${config.name}: ${opened.error}`);
+      return { connector: opened.value, addresses: () => [] };
     }
   }
 };

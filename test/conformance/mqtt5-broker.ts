@@ -13,8 +13,7 @@ export type Mqtt5Broker = {
   readonly published: () => readonly Packet[];
   /** CONNECT packets as they came. */
   readonly connects: () => readonly Packet[];
-  /** Asked for each message before it is passed on; `false` drops it. */
-  readonly setGate: (gate: ((topic: string) => boolean) | undefined) => void;
+  readonly listeners: (topic: string) => number;
   /** Breaks every connection, or those that listen to a topic; whoever comes back finds no session. */
   readonly cut: (topic?: string) => void;
   readonly close: () => Promise<void>;
@@ -27,7 +26,6 @@ export const startMqtt5Broker = async (tls?: BrokerTls): Promise<Mqtt5Broker> =>
   const subscribers = new Map<Socket, Set<string>>();
   const published: Packet[] = [];
   const connects: Packet[] = [];
-  let gate: ((topic: string) => boolean) | undefined;
 
   const serve = (socket: Socket): void => {
     sockets.add(socket);
@@ -69,7 +67,6 @@ export const startMqtt5Broker = async (tls?: BrokerTls): Promise<Mqtt5Broker> =>
         const { messageId, properties, payload, topic } = packet;
         if (packet.qos === 1 && messageId !== undefined)
           send({ cmd: "puback", messageId, reasonCode: listeners.length === 0 ? 0x10 : 0 });
-        if (gate?.(topic) === false) return;
         for (const [listener] of listeners) {
           const onward: Packet = {
             cmd: "publish",
@@ -106,9 +103,7 @@ export const startMqtt5Broker = async (tls?: BrokerTls): Promise<Mqtt5Broker> =>
     port: (server.address() as AddressInfo).port,
     published: () => published,
     connects: () => connects,
-    setGate: (next) => {
-      gate = next;
-    },
+    listeners: (topic) => [...subscribers.values()].filter((topics) => topics.has(topic)).length,
     cut,
     close: async () => {
       cut();

@@ -17,6 +17,8 @@ export type OpenC2Consumer = {
   readonly effects: () => Readonly<Record<string, number>>;
   /** A rule of another producer. */
   readonly addRule: (target: Rule["target"]) => void;
+  /** Refuses everything from now on, in these words. */
+  readonly speak: (words: string) => void;
 };
 export type Answered = {
   readonly requestId?: string;
@@ -45,6 +47,7 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
   const changes: FakeChange[] = [];
   const effects: Record<string, number> = {};
   let ownNumber = 1;
+  let refusing: string | undefined;
 
   const note = (verb: FakeChange["verb"], key: string, commandId: string): void => {
     changes.push({ verb, key });
@@ -135,6 +138,7 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
   };
 
   const carryOut = (command: Command): Reply => {
+    if (refusing !== undefined) return { status: 403, status_text: refusing };
     switch (command.action) {
       case "query":
         return query(command);
@@ -175,6 +179,9 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
     addRule: (target) => {
       rules.set(ownNumber, { target });
       ownNumber += 1;
+    },
+    speak: (words) => {
+      refusing = words;
     },
   };
 };

@@ -13,7 +13,7 @@ export type MqttConsumer = {
 };
 export type MqttConsumerFault = {
   readonly before?: (text: string) => { readonly status: number } | "drop" | undefined;
-  readonly after?: (hasChanged: boolean) => "silent" | "half" | "receipt" | undefined;
+  readonly after?: (hasChanged: boolean) => "silent" | "half" | "receipt" | "late" | undefined;
 };
 
 export const startMqttConsumer = async (
@@ -22,6 +22,7 @@ export const startMqttConsumer = async (
 ): Promise<MqttConsumer> => {
   let fault: MqttConsumerFault | undefined;
   let calls = 0;
+  let late: Answered | undefined;
   const client: MqttClient = connect(url, {
     ...options,
     clientId: deviceId.replaceAll(/[^A-Za-z0-9]/g, ""),
@@ -53,6 +54,9 @@ export const startMqttConsumer = async (
     switch (fault?.after?.(consumer.changes().length !== count)) {
       case "silent":
         return undefined;
+      case "late":
+        late = answered;
+        return undefined;
       case "half":
         return { ...answered, text: answered.text.slice(0, answered.text.length >> 1) };
       case "receipt":
@@ -67,7 +71,10 @@ export const startMqttConsumer = async (
     const isRequest = userProperties["msgType"] === "req" && userProperties["encoding"] === "json";
     if (contentType === "application/openc2" && isRequest && responseTopic === undefined) {
       const answered = answerTo(payload.toString());
-      if (answered !== undefined) publish(answered.from, answered.text);
+      if (answered === undefined) return;
+      if (late !== undefined) publish(late.from, late.text);
+      late = undefined;
+      publish(answered.from, answered.text);
     }
   });
   await new Promise<void>((resolve, reject) => {

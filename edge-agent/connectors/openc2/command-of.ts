@@ -47,7 +47,8 @@ export type Commands = {
   readonly ruleNumber?: number;
 };
 
-const rulesOfOurs = { from: 1_000_000_000, to: 2_147_483_647 } as const;
+/** So wide that two targets never share a number; the profile sets no upper bound. */
+const rulesOfOurs = { from: 2 ** 32, to: Number.MAX_SAFE_INTEGER } as const;
 
 export const actionsOf = ({ filter, endpoint }: Profiles): readonly ActionName[] => [
   ...(filter === undefined ? [] : (["block_ip", "block_range"] as const)),

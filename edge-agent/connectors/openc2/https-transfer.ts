@@ -29,7 +29,7 @@ export const createHttpsTransfer = (
 
   const exchange = async (command: OpenC2Command): Promise<Result<OpenC2Response, TransferFailure>> => {
     const requestId = randomUUID();
-    const token = authorization();
+    const token = bearerToken();
     if (!token.ok) return err({ kind: "unsent", detail: token.error.detail });
     const answer = await http.request({
       method: "POST",
@@ -40,31 +40,39 @@ export const createHttpsTransfer = (
         "x-request-id": requestId,
         "cache-control": "no-cache",
         date: new Date(clock.nowMs()).toUTCString(),
-        ...token.value,
+        ...(token.value === undefined ? {} : { authorization: `Bearer ${token.value}` }),
       },
       body: requestText(command, { requestId, createdMs: clock.nowMs(), from: options.producer }),
       deadlineMs: options.callTimeoutMs ?? exchangeMs,
       bytesMax: messageBytesMax,
     });
-    return answer.ok ? responseIn(answer.value, requestId) : answer;
+    if (!answer.ok) return answer;
+    const response = responseIn(answer.value, requestId);
+    return response.ok ? ok(withoutToken(response.value, token.value)) : response;
   };
 
-  const authorization = (): Result<Readonly<Record<string, string>>, Refusal> => {
-    if (options.bearer === undefined) return ok({});
+  const bearerToken = (): Result<string | undefined, Refusal> => {
+    if (options.bearer === undefined) return ok(undefined);
     const secret = secrets.read(options.bearer);
-    return secret.ok ? ok({ authorization: `Bearer ${secret.value.reveal()}` }) : secret;
+    return secret.ok ? ok(secret.value.reveal()) : secret;
   };
 
   return {
     start: async () => {
       // Said at start, so that nobody finds out from a failed block that a secret is missing.
-      const token = authorization();
+      const token = bearerToken();
       return token.ok ? ok(undefined) : err(refusal(token.error.code, token.error.detail));
     },
     exchange,
     stop: async () => http.close(),
   };
 };
+
+/** Servers repeat in their words what they were sent. */
+const withoutToken = (response: OpenC2Response, token: string | undefined): OpenC2Response =>
+  token === undefined || response.status_text === undefined
+    ? response
+    : { ...response, status_text: response.status_text.replaceAll(token, "[secret]") };
 
 /** The consumer's own word counts; without one, only what a server says before it hands anything to a consumer. */
 const responseIn = (answer: HttpCallAnswer, requestId: string): Result<OpenC2Response, TransferFailure> => {

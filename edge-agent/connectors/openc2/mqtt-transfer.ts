@@ -1,8 +1,9 @@
 import { hash, randomUUID } from "node:crypto";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
-import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import { connect, type IClientOptions, type MqttClient, type Packet } from "mqtt";
 import type { Clock, Timers } from "../../ports.ts";
+import { isLoopback } from "../loopback.ts";
 import type { Secrets } from "../secrets-port.ts";
 import { messageBytesMax, type OpenC2Command, type OpenC2Response, readAnswer, requestText } from "./message.ts";
 import { exchangeMs, type Transfer, type TransferFailure } from "./transfer.ts";
@@ -13,7 +14,7 @@ export type MqttTransferOptions = {
   readonly producer: string;
   /** Commands go to `oc2/cmd/device/<consumer>`: to one device, never to all that have a profile. */
   readonly consumer: string;
-  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string };
+  readonly tls: { readonly ca?: readonly string[]; readonly cert?: string; readonly key?: string };
   readonly username?: string;
   /** Reference to the password. */
   readonly password?: string;
@@ -29,19 +30,24 @@ export type MqttTransferDeps = { readonly secrets: Secrets; readonly clock: Cloc
 export const createMqttTransfer = (options: MqttTransferOptions, deps: MqttTransferDeps): Transfer => {
   const limitMs = options.callTimeoutMs ?? exchangeMs;
   const awaited = new Map<string, (response: OpenC2Response) => void>();
+  /** Messages of which the broker said that nobody listens. MQTT.js calls back as if somebody did, so we look ourselves. */
+  const unheard = new Set<number>();
   let line: Promise<Result<MqttClient, string>> | undefined;
   let isStopped = false;
 
   const connected = (): Promise<Result<MqttClient, string>> => {
     line ??= openLine(options, deps, limitMs, take, () => {
       line = undefined;
+      unheard.clear();
     });
     return line;
   };
 
-  const take = (packet: IPublishPacket): void => {
+  const take = (packet: Packet): void => {
+    if (packet.cmd === "puback" && packet.reasonCode === noSubscribers && packet.messageId !== undefined)
+      unheard.add(packet.messageId);
     // A retained answer is to a question of long ago.
-    if (packet.retain || typeof packet.payload === "string") return;
+    if (packet.cmd !== "publish" || packet.retain || typeof packet.payload === "string") return;
     const read = readAnswer(packet.payload);
     if (read.ok && read.value.requestId !== undefined) awaited.get(read.value.requestId)?.(read.value.response);
   };
@@ -74,7 +80,8 @@ export const createMqttTransfer = (options: MqttTransferOptions, deps: MqttTrans
         requestText(command, headers),
         publishOptions(limitMs),
         (error, packet) => {
-          const failure = failureOf(reasonOf(error ?? packet), error);
+          const isUnheard = unheard.delete(packet?.messageId ?? 0);
+          const failure = isUnheard ? nobodyListens : failureOf(error);
           if (failure !== undefined) end(err(failure));
         },
       );
@@ -114,24 +121,25 @@ const publishOptions = (limitMs: number) =>
 
 /** MQTT 5 §3.4.2.1. */
 const noSubscribers = 0x10;
-const reasonOf = (given: unknown): number => {
-  if (typeof given !== "object" || given === null) return 0;
-  if ("reasonCode" in given && typeof given.reasonCode === "number") return given.reasonCode;
-  return "code" in given && typeof given.code === "number" ? given.code : 0;
-};
-const failureOf = (reason: number, error: unknown): TransferFailure | undefined => {
-  if (reason === noSubscribers) return { kind: "unsent", detail: "no consumer listens at the broker" };
-  // Not authorised, topic name invalid, payload format invalid: the broker kept it to itself, and will again.
-  if ([0x87, 0x90, 0x99].includes(reason)) return { kind: "turned-away", detail: `the broker refused it (${reason})` };
-  if (reason === 0x97) return { kind: "unsent", detail: "quota exceeded at the broker" };
-  return error === undefined || error === null ? undefined : { kind: "unknown", detail: "the broker did not take it" };
+const nobodyListens: TransferFailure = { kind: "unsent", detail: "no consumer listens at the broker" };
+
+/** Not authorised, topic name invalid, payload format invalid: the broker kept it to itself, and will again. */
+const turnedAway: ReadonlySet<unknown> = new Set([0x87, 0x90, 0x99]);
+const quotaExceeded = 0x97;
+
+const failureOf = (error: unknown): TransferFailure | undefined => {
+  if (typeof error !== "object" || error === null) return undefined;
+  const reason = "code" in error ? error.code : undefined;
+  if (turnedAway.has(reason)) return { kind: "turned-away", detail: `the broker refused it (${reason})` };
+  if (reason === quotaExceeded) return { kind: "unsent", detail: "quota exceeded at the broker" };
+  return { kind: "unknown", detail: "the broker did not take it" };
 };
 
 const openLine = (
   options: MqttTransferOptions,
   deps: MqttTransferDeps,
   limitMs: number,
-  take: (packet: IPublishPacket) => void,
+  take: (packet: Packet) => void,
   onEnd: () => void,
 ): Promise<Result<MqttClient, string>> => {
   const ready = clientOptions(options, deps);
@@ -154,7 +162,7 @@ const openLine = (
       end(lastError);
     });
     client.on("close", () => end(lastError));
-    client.on("message", (_topic, _payload, packet) => take(packet));
+    client.on("packetreceive", take);
     client.on("connect", () => {
       const how = { qos: 1, nl: true, rap: true, rh: 0 } as const;
       client.subscribe({ "oc2/rsp": how, [`oc2/rsp/${options.producer}`]: how }, (error, granted = []) => {
@@ -172,12 +180,12 @@ const clientOptions = (
 ): Result<IClientOptions, Refusal> => {
   const { protocol, hostname } = new URL(url);
   const isPlain = protocol === "mqtt:" || protocol === "ws:";
-  const isLoopback = hostname === "localhost" || hostname === "127.0.0.1" || hostname === "[::1]";
-  if (isPlain && !isLoopback) return err(refusal("unauthorised", `${protocol} only on loopback; use mqtts: or wss:`));
+  if (isPlain && !isLoopback(hostname))
+    return err(refusal("unauthorised", `${protocol} only on loopback; use mqtts: or wss:`));
   const secret = password === undefined ? undefined : secrets.read(password);
   if (secret?.ok === false) return secret;
   return ok({
-    ...(isPlain ? {} : { ...tls, rejectUnauthorized: true, minVersion: "TLSv1.2" as const }),
+    ...(isPlain ? {} : tlsOptions(tls)),
     protocolVersion: 5,
     // §3.1: not a clean start; with a session that ends with its connection nothing stale waits for us.
     clean: false,
@@ -192,6 +200,13 @@ const clientOptions = (
     ...(secret === undefined ? {} : { password: secret.value.reveal() }),
   });
 };
+
+const tlsOptions = ({ ca, ...identity }: MqttTransferOptions["tls"]) => ({
+  ...identity,
+  ...(ca === undefined ? {} : { ca: [...ca] }),
+  rejectUnauthorized: true,
+  minVersion: "TLSv1.2" as const,
+});
 
 /** `end` alone can wait for a dead socket for ever. */
 const closeLine = (client: MqttClient, timers: Timers): Promise<void> =>

@@ -1,0 +1,318 @@
+import { nodeTimers } from "@reflex/edge-agent/adapters/node-timers";
+import { createHttpCalls } from "@reflex/edge-agent/adapters/outbound-http";
+import { createSecrets } from "@reflex/edge-agent/adapters/secrets";
+import type { Connector } from "@reflex/edge-agent/connectors/contract";
+import type { Profiles } from "@reflex/edge-agent/connectors/openc2/command-of";
+import { createHttpsTransfer } from "@reflex/edge-agent/connectors/openc2/https-transfer";
+import type { OpenC2Command } from "@reflex/edge-agent/connectors/openc2/message";
+import { createMqttTransfer, type MqttTransferOptions } from "@reflex/edge-agent/connectors/openc2/mqtt-transfer";
+import { openOpenC2 } from "@reflex/edge-agent/connectors/openc2/open";
+import { createOpenC2 } from "@reflex/edge-agent/connectors/openc2/openc2";
+import type { Transfer } from "@reflex/edge-agent/connectors/openc2/transfer";
+import type { ActionName } from "@reflex/protocol/action";
+import type { Entity } from "@reflex/protocol/entity";
+import { ok } from "@reflex/protocol/result";
+import fc from "fast-check";
+import { afterEach, describe, expect, test } from "vitest";
+import { callFor } from "../fixtures/connector-conformance.ts";
+import { createTestAuthority } from "./certificates.ts";
+import { handlerOf, startFakeServer } from "./fake-server.ts";
+import { createFakeOpenC2, openC2Token } from "./fakes/openc2.ts";
+import { type Mqtt5Broker, startMqtt5Broker } from "./mqtt5-broker.ts";
+import { type ConsumerFlaw, createOpenC2Consumer } from "./openc2-consumer.ts";
+import { type MqttConsumer, startMqttConsumer } from "./openc2-mqtt-consumer.ts";
+
+const opened: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of opened.splice(0).reverse()) await close();
+});
+
+const clock = { nowMs: Date.now };
+const profiles: Profiles = { filter: { profile: "pf" }, endpoint: { deviceGroups: ["all"] } };
+const address: Entity = { type: "address", value: "203.0.113.9" };
+const connectorOver = async (
+  transfer: Transfer,
+  given: Profiles = profiles,
+  producer = "reflex",
+): Promise<Connector> => {
+  const connector = createOpenC2({ name: "openc2", profiles: given, producer, place: "here", transfer });
+  await connector.start();
+  opened.push(connector.stop);
+  return connector;
+};
+
+/** Keeps what would be sent and says yes. */
+const recording = (): { readonly sent: OpenC2Command[]; readonly transfer: Transfer } => {
+  const sent: OpenC2Command[] = [];
+  return {
+    sent,
+    transfer: {
+      start: async () => ok(undefined),
+      exchange: async (command) => {
+        sent.push(command);
+        return ok({ status: 200 });
+      },
+      stop: async () => {},
+    },
+  };
+};
+
+/** Names of everything, values of nothing. */
+const shapeOf = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(shapeOf);
+  if (typeof value !== "object" || value === null) return typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shapeOf(inner)]));
+};
+
+describe("a command says what we mean and nothing else", () => {
+  const kinds: readonly (readonly [ActionName, Entity["type"], string])[] = [
+    ["block_ip", "address", "203.0.113.9"],
+    ["block_range", "network", "203.0.113.0/24"],
+    ["block_domain", "domain", "bad.example"],
+    ["isolate_host", "host", "web01"],
+    ["quarantine_file", "file", "a".repeat(64)],
+  ];
+  test.each(kinds)("%s: no value changes the structure of its message", async (action, type, plain) => {
+    const sentFor = async (value: string): Promise<readonly OpenC2Command[]> => {
+      const { sent, transfer } = recording();
+      const connector = await connectorOver(transfer);
+      sent.length = 0;
+      await connector.apply(callFor(action, { type, value }));
+      await connector.undo(callFor(action, { type, value }));
+      return JSON.parse(JSON.stringify(sent)) as OpenC2Command[];
+    };
+    const expected = (await sentFor(plain)).map(shapeOf);
+    expect(expected).toHaveLength(2);
+    const pieces = fc.constantFrom(plain, '"', "}", "{", "\\", "\n", "\0", '","device_id":"*', "*", ":", "/", "é", " ");
+    await fc.assert(
+      fc.asyncProperty(fc.array(pieces, { minLength: 1, maxLength: 6 }), async (parts) => {
+        const sent = await sentFor(parts.join(""));
+        if (sent.length > 0) expect(sent.map(shapeOf).map(withoutFamily)).toEqual(expected.map(withoutFamily));
+      }),
+      { numRuns: 100 },
+    );
+  });
+  /** An IPv6 text may come out of the pieces, and is another target type. */
+  const withoutFamily = (shape: unknown): unknown => JSON.parse(JSON.stringify(shape).replace("ipv6_net", "ipv4_net"));
+
+  test("a rule has one number for ever, and no other target or producer has it", async () => {
+    const numberOf = async (value: string, producer: string): Promise<unknown> => {
+      const { sent, transfer } = recording();
+      const connector = await connectorOver(transfer, { filter: { profile: "pf" } }, producer);
+      await connector.undo(callFor("block_ip", { type: "address", value }));
+      return sent.at(-1)?.target["pf:rule_number"];
+    };
+    expect(await numberOf("203.0.113.9", "a")).toBe(await numberOf("203.0.113.9", "a"));
+    expect(await numberOf("::ffff:203.0.113.9", "a")).toBe(await numberOf("203.0.113.9", "a"));
+    const numbers = await Promise.all(
+      ["a", "b"].flatMap((producer) =>
+        Array.from({ length: 200 }, (_, last) => numberOf(`203.0.113.${last}`, producer)),
+      ),
+    );
+    expect(new Set(numbers).size).toBe(400);
+  });
+
+  test("slpf knows no domains, takes its own name for everything, and both ways without saying so", async () => {
+    const { sent, transfer } = recording();
+    const connector = await connectorOver(transfer, { filter: { profile: "slpf", nativeTtl: true } });
+    expect(Object.keys(connector.describe().actions)).toEqual(["block_ip", "block_range"]);
+    expect((await connector.apply(callFor("block_domain", { type: "domain", value: "bad.example" }))).kind).toBe(
+      "refused",
+    );
+    await connector.apply(callFor("block_ip", address, 90));
+    expect(sent.at(-1)).toMatchObject({
+      action: "deny",
+      target: { ipv4_net: "203.0.113.9/32" },
+      args: { duration: 90_000, slpf: { drop_process: "none", insert_rule: expect.any(Number) } },
+      actuator: { slpf: {} },
+    });
+  });
+});
+
+const overHttps = async (flaw?: ConsumerFlaw, given: Profiles = { filter: { profile: "pf" } }) => {
+  const fake = createFakeOpenC2(flaw);
+  const server = await startFakeServer(handlerOf(fake));
+  opened.push(server.close);
+  const transfer = createHttpsTransfer(
+    { baseUrl: server.url, producer: "reflex", bearer: "env:TOKEN", callTimeoutMs: 2_000 },
+    { http: createHttpCalls({ ca: server.caPem }), secrets: createSecrets({ TOKEN: openC2Token }), clock },
+  );
+  return { fake, server, connector: await connectorOver(transfer, given) };
+};
+
+describe("what a consumer cannot do is not taken for done", () => {
+  test("one that numbers rules itself is refused, and its rule is taken back", async () => {
+    const { fake, connector } = await overHttps("numbers rules itself");
+    expect(await connector.apply(callFor("block_ip", address))).toMatchObject({ kind: "refused" });
+    expect(fake.present()).toEqual([]);
+  });
+
+  test("one that knows no insert_rule is refused in its own words", async () => {
+    const { fake, connector } = await overHttps("knows no insert_rule");
+    const outcome = await connector.apply(callFor("block_ip", address));
+    expect(outcome).toMatchObject({ kind: "refused", detail: "501 Argument not supported" });
+    expect(fake.changes()).toEqual([]);
+  });
+
+  test("one that cannot be asked is acted through at most once, and says so", async () => {
+    const { connector } = await overHttps("cannot be asked");
+    expect(connector.describe().actions.block_ip).toMatchObject({ canVerify: false });
+    expect((await connector.verify(callFor("block_ip", address))).kind).toBe("unknown");
+    const able = await overHttps();
+    expect(able.connector.describe().actions.block_ip).toMatchObject({ canVerify: true });
+  });
+
+  test("a rule that the consumer ends by itself gets its new time without a second rule", async () => {
+    const { fake, connector } = await overHttps(undefined, { filter: { profile: "pf", nativeTtl: true } });
+    const call = callFor("block_ip", address, 60);
+    expect((await connector.apply(call)).kind).toBe("applied");
+    expect((await connector.apply({ ...call, ttlSeconds: 600 })).kind).toBe("applied");
+    expect(fake.present()).toEqual(["block_ip 203.0.113.9"]);
+    expect(fake.changes().map(({ verb }) => verb)).toEqual(["apply", "undo", "apply"]);
+  });
+
+  test("what a server repeats of our token does not come back", async () => {
+    const { fake, connector } = await overHttps();
+    fake.consumer.speak(`no: ${openC2Token}`);
+    const outcome = await connector.apply(callFor("block_ip", address));
+    expect(outcome).toMatchObject({ kind: "refused", detail: "403 no: [secret]" });
+    expect(JSON.stringify([outcome, connector.describe()])).not.toContain(openC2Token);
+  });
+});
+
+const overMqtt = async (more: Partial<MqttTransferOptions> = {}, consumer = createOpenC2Consumer()) => {
+  const broker = await startMqtt5Broker();
+  opened.push(broker.close);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const front = await startMqttConsumer(consumer, { url, deviceId: "fw-1" });
+  opened.push(front.close);
+  return {
+    broker,
+    consumer,
+    front,
+    url,
+    connector: await connectorOver(mqttTransfer({ url, ...more }), { filter: { profile: "pf" } }),
+  };
+};
+const mqttTransfer = (more: Partial<MqttTransferOptions>): Transfer =>
+  createMqttTransfer(
+    { url: "", producer: "reflex", consumer: "fw-1", tls: {}, callTimeoutMs: 2_000, ...more },
+    { secrets: createSecrets({}), clock, timers: nodeTimers },
+  );
+const published = (broker: Mqtt5Broker, topic: string) =>
+  broker.published().filter((packet) => packet.cmd === "publish" && packet.topic === topic);
+const receipts = (front: MqttConsumer): void => front.setFault({ after: () => "receipt" });
+
+describe("OpenC2 over MQTT", () => {
+  test("connects and publishes as the transfer specification demands", async () => {
+    const { broker, connector } = await overMqtt();
+    expect((await connector.apply(callFor("block_ip", address))).kind).toBe("applied");
+    const ours = broker.connects().at(-1);
+    expect(ours).toMatchObject({ clean: false, protocolVersion: 5, keepalive: 30 });
+    expect(ours).not.toHaveProperty("will");
+    expect(ours?.cmd === "connect" && ours.clientId).toMatch(/^[A-Za-z0-9]{1,23}$/);
+    const [, deny] = published(broker, "oc2/cmd/device/fw-1");
+    expect(deny).toMatchObject({
+      qos: 1,
+      retain: false,
+      properties: {
+        payloadFormatIndicator: true,
+        contentType: "application/openc2",
+        messageExpiryInterval: 2,
+        userProperties: { msgType: "req", encoding: "json" },
+      },
+    });
+    expect(deny).not.toHaveProperty("properties.responseTopic");
+    expect(JSON.parse(String(deny?.cmd === "publish" && deny.payload))).toMatchObject({
+      headers: { request_id: expect.stringMatching(/^[0-9a-f-]{36}$/), from: "reflex", to: ["fw-1"] },
+      body: { openc2: { request: { action: "deny" } } },
+    });
+  });
+
+  test("nobody listens: not sent, and sent when the consumer is back", async () => {
+    const { broker, front, consumer, url, connector } = await overMqtt();
+    await front.close();
+    while (broker.listeners("oc2/cmd/device/fw-1") > 0) await new Promise(setImmediate);
+    const nobody = await connector.apply(callFor("block_ip", address));
+    expect(nobody).toMatchObject({ kind: "retry", detail: "no consumer listens at the broker" });
+    opened.push((await startMqttConsumer(consumer, { url, deviceId: "fw-1" })).close);
+    expect((await connector.apply(callFor("block_ip", address))).kind).toBe("applied");
+    expect(published(broker, "oc2/cmd/all")).toEqual([]);
+  });
+
+  test("a broker that went and came back is connected to again", async () => {
+    const { broker, connector } = await overMqtt();
+    broker.cut("oc2/rsp");
+    const outcomes = [];
+    for (let count = 0; count < 3; count += 1)
+      outcomes.push((await connector.apply(callFor("block_ip", address))).kind);
+    expect(outcomes.at(-1)).toBe("applied");
+  });
+
+  test("a receipt is not an answer", async () => {
+    const { front, consumer, connector } = await overMqtt({ callTimeoutMs: 300 });
+    receipts(front);
+    const outcome = await connector.apply(callFor("block_ip", address));
+    expect(outcome).toMatchObject({ kind: "unknown", detail: expect.stringContaining("102") });
+    expect(consumer.present()).toEqual(["block_ip 203.0.113.9"]);
+    front.setFault(undefined);
+    expect((await connector.verify(callFor("block_ip", address))).kind).toBe("present");
+  });
+
+  test("an answer that comes late is not the answer to the next try", async () => {
+    const { front, connector } = await overMqtt({ callTimeoutMs: 300 });
+    await connector.apply(callFor("block_ip", address));
+    front.setFault({ after: (hasChanged) => (hasChanged ? "late" : undefined) });
+    expect((await connector.undo(callFor("block_ip", address))).kind).toBe("retry");
+    // The late 200 comes before the 404 that is the answer to this one.
+    const again = await connector.undo(callFor("block_ip", address));
+    expect(again).toEqual({ kind: "undone", detail: "it was not there any more" });
+  });
+
+  test("a broker with another name in its certificate is told nothing", async () => {
+    const authority = await createTestAuthority();
+    const broker = await startMqtt5Broker(await authority.issue(["elsewhere.example"]));
+    opened.push(broker.close);
+    const transfer = mqttTransfer({ url: `mqtts://localhost:${broker.port}`, tls: { ca: [authority.caPem] } });
+    const connector = await connectorOver(transfer, { filter: { profile: "pf" } });
+    expect((await connector.apply(callFor("block_ip", address))).kind).toBe("retry");
+    expect(broker.connects()).toEqual([]);
+    const good = await startMqtt5Broker(await authority.issue(["localhost"]));
+    opened.push(good.close);
+    const trusted = mqttTransfer({ url: `mqtts://localhost:${good.port}`, tls: { ca: [authority.caPem] } });
+    await connectorOver(trusted, { filter: { profile: "pf" } });
+    expect(good.connects()).toHaveLength(1);
+  });
+});
+
+describe("the configuration says what is wrong with it", () => {
+  const base = { kind: "openc2", name: "fw", url: "https://c.example", producer: "p", bearer: "env:T" } as const;
+  const filter = { packet_filter: { profile: "pf" } } as const;
+  test.each([
+    [{ ...base }, "give packet_filter, endpoint or both"],
+    [{ ...base, ...filter, url: "http://c.example" }, "url: http: only on loopback"],
+    [{ ...base, ...filter, url: "mqtt://b.example", consumer: "c" }, "url: mqtt: only on loopback"],
+    [{ ...base, ...filter, url: "mqtts://b.example" }, "consumer is missing: its device id at the broker"],
+    [{ ...base, ...filter, consumer: "c" }, "consumer is for a broker; over HTTPS the url is the consumer"],
+    [{ ...base, ...filter, url: "https://u:p@c.example" }, "url may not hold a user or password"],
+    [{ ...base, ...filter, cert_file: "c" }, "cert_file and key_file belong together"],
+    [
+      { kind: "openc2", name: "fw", url: "https://c.example", producer: "p", ...filter },
+      "give cert_file and key_file, or bearer: a consumer must know who commands it",
+    ],
+    [
+      { ...base, packet_filter: { profile: "pf", rule_numbers: { from: 5, to: 5 } } },
+      "packet_filter.rule_numbers: from must be below to",
+    ],
+  ] as const)("%#: %s", (config, error) => {
+    const made = openOpenC2(config, {
+      secrets: createSecrets({}),
+      clock,
+      timers: nodeTimers,
+      readText: () => "",
+      httpCalls: createHttpCalls,
+      publicAuthorities: () => [],
+    });
+    expect(made).toEqual({ ok: false, error });
+  });
+});
