@@ -6,6 +6,7 @@ import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { formats } from "./admit/normalise/recognise.ts";
 import { OpenC2Config } from "./connectors/openc2/config.ts";
+import { RestConfig } from "./connectors/rest/config.ts";
 
 const Segment = Type.String({ pattern: segmentPattern });
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
@@ -75,6 +76,7 @@ const ConnectorConfig = Type.Union([
     { additionalProperties: false },
   ),
   OpenC2Config,
+  RestConfig,
 ]);
 export type ConnectorConfig = Static<typeof ConnectorConfig>;
 

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { getCACertificates } from "node:tls";
+import { fileURLToPath } from "node:url";
 import type { ConnectorConfig } from "../config.ts";
 import type { Connector } from "../connectors/contract.ts";
 import { createEdl } from "../connectors/edl.ts";
 import { createNftables } from "../connectors/nftables.ts";
 import { openOpenC2 } from "../connectors/openc2/open.ts";
+import { openRest } from "../connectors/rest/open.ts";
 import type { Clock } from "../ports.ts";
 import { nodeTimers } from "./node-timers.ts";
 import { createHttpCalls } from "./outbound-http.ts";
@@ -62,6 +64,17 @@ export const createConnector = (
         readText: textIn,
         httpCalls: createHttpCalls,
         publicAuthorities: () => getCACertificates("default"),
+      });
+      if (!opened.ok) throw new Error(`connector ${config.name}: ${opened.error}`);
+      return { connector: opened.value, addresses: () => [] };
+    }
+    case "rest": {
+      const opened = openRest(config, {
+        secrets: createSecrets(process.env),
+        clock: deps.clock,
+        readText: textIn,
+        packFile: (name) => join(dirname(fileURLToPath(import.meta.url)), "..", "packs", `${name}.yaml`),
+        httpCalls: createHttpCalls,
       });
       if (!opened.ok) throw new Error(`connector ${config.name}: ${opened.error}`);
       return { connector: opened.value, addresses: () => [] };
