@@ -5,12 +5,13 @@ import type { Clock } from "../../ports.ts";
 import type { ActionTraits, Connector, ConnectorCall, InForce, UndoOutcome, VerifyOutcome } from "../contract.ts";
 import type { HttpCalls } from "../http-call.ts";
 import type { Secrets } from "../secrets-port.ts";
-import { createAsk } from "./ask.ts";
+import { type Ask, createAsk } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import { applyChange, type StepDeps, undoChange } from "./change-step.ts";
 import { createCredentials } from "./credentials.ts";
 import { createReader } from "./list-items.ts";
 import type { Action, Manifest } from "./manifest.ts";
+import type { Answer } from "./read-answer.ts";
 import { captureBefore, listIds, resolveTarget, verifyTarget } from "./read-step.ts";
 import { checkSite, type Site } from "./site-settings.ts";
 import { bindingsOfCall, capturedBindings } from "./target-bindings.ts";
@@ -23,11 +24,6 @@ export type RestOptions = {
 };
 export type RestDeps = { readonly calls: HttpCalls; readonly secrets: Secrets; readonly clock: Clock };
 
-/** The executor gives a call 5 s; ours ends first, so that it can say what it knows. */
-const stepMsMax = 4_500;
-/** The reconciler is in no hurry, and a long list has many pages. */
-const listMsMax = 30_000;
-
 /** A connector that is nothing but a manifest, a site's settings and this engine. Refused where the two do not fit. */
 export const createRest = (
   { name, manifest, site }: RestOptions,
@@ -37,12 +33,53 @@ export const createRest = (
   if (!checked.ok) return checked;
   const { settings, baseUrl } = checked.value;
   const credentials = createCredentials(site.secrets ?? {}, secrets, settings);
-  const { ask, wordsOf } = createAsk({ manifest, baseUrl, credentials, calls, clock });
+  return ok(
+    createManifestConnector({
+      name,
+      manifest,
+      settings,
+      clock,
+      ...createAsk({ manifest, baseUrl, credentials, calls, clock }),
+      isRevealedBy: credentials.isRevealedBy,
+      start: async () => {
+        const readable = credentials.bindings();
+        return readable.ok ? ok(undefined) : readable;
+      },
+      stop: async () => calls.close(),
+    }),
+  );
+};
+
+/** What a manifest needs of the protocol its product speaks; `ask` sends one request and reads its answer. */
+export type ManifestConnectorParts = Pick<Connector, "name" | "start" | "stop"> & {
+  readonly manifest: Manifest;
+  readonly settings: Bindings;
+  readonly clock: Clock;
+  readonly ask: Ask;
+  /** An answer in words, for people, without anything secret. */
+  readonly wordsOf: (answer: Answer) => string;
+  readonly isRevealedBy: (text: string) => boolean;
+};
+
+/** The executor gives a call 5 s; ours ends first, so that it can say what it knows. */
+const stepMsMax = 4_500;
+/** The reconciler is in no hurry, and a long list has many pages. */
+const listMsMax = 30_000;
+
+export const createManifestConnector = (parts: ManifestConnectorParts): Connector => {
+  const { name, manifest, settings, clock, ask, wordsOf } = parts;
   const deps: StepDeps = { ask, wordsOf, reader: createReader(ask, wordsOf), nowMs: () => clock.nowMs() };
   const until = (): number => clock.nowMs() + stepMsMax;
 
   type Place = { readonly action: Action; readonly bindings: Bindings };
   const placeOf = (call: ConnectorCall): Result<Place, Refusal> => {
+    const place = placeToResolve(call);
+    // Nothing was ever done to what was never found.
+    return place.ok && place.value.action.resolve !== undefined && call.resolved === undefined
+      ? err(refusal("target-unresolved", "the target was not resolved"))
+      : place;
+  };
+  const placeToResolve = (call: ConnectorCall): Result<Place, Refusal> => {
     const action = manifest.actions[call.action];
     if (action === undefined) return err(refusal("connector-unknown", `${manifest.name} cannot ${call.action}`));
     const bindings = bindingsOfCall(call, action, settings, clock.nowMs());
@@ -56,7 +93,7 @@ export const createRest = (
       : verifyTarget(deps, action.verify, bindings, untilMs);
 
   const resolve = async (call: ConnectorCall) => {
-    const place = placeOf(call);
+    const place = placeToResolve(call);
     if (!place.ok) return place;
     const { action, bindings } = place.value;
     // Beside actions that resolve, one whose target is its own id.
@@ -90,7 +127,7 @@ export const createRest = (
   // Reconciling needs the whole truth: a connector that lists only some of its actions lists none.
   const canList = entriesOf(manifest).every(([, { list }]) => list !== undefined);
 
-  return ok({
+  return {
     name,
     describe: () => ({
       about: manifest.about,
@@ -101,17 +138,14 @@ export const createRest = (
         : { rate: { perSecond: manifest.rate.perSecond, burst: manifest.rate.burst } }),
       ...(manifest.rate?.atOnce === undefined ? {} : { callsAtOnceMax: manifest.rate.atOnce }),
     }),
-    start: async () => {
-      const readable = credentials.bindings();
-      return readable.ok ? ok(undefined) : readable;
-    },
+    start: parts.start,
     ...(isResolving ? { resolve } : {}),
     captureUndo: async (call) => {
       const place = placeOf(call);
       if (!place.ok) return place;
       const { action, bindings } = place.value;
       if (action.capture === undefined) return ok("");
-      return captureBefore(deps, action.capture, bindings, until(), credentials.isRevealedBy);
+      return captureBefore(deps, action.capture, bindings, until(), parts.isRevealedBy);
     },
     apply: async (call) => {
       const place = placeOf(call);
@@ -127,8 +161,8 @@ export const createRest = (
     },
     undo,
     ...(canList ? { listInForce } : {}),
-    stop: async () => calls.close(),
-  });
+    stop: parts.stop,
+  };
 };
 
 const entriesOf = ({ actions }: Manifest): readonly (readonly [ActionName, Action])[] =>
