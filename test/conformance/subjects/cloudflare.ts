@@ -1,0 +1,28 @@
+import { createFakeCloudflare, fakeCloudflareAccount, fakeCloudflareToken } from "../fakes/cloudflare.ts";
+import { illegalAddresses, illegalNetworks } from "../illegal-targets.ts";
+import type { Subject } from "../subject.ts";
+import { subjectOfPack } from "../subject-of-pack.ts";
+
+const base = {
+  pack: "cloudflare",
+  fake: createFakeCloudflare,
+  settings: { account_id: fakeCloudflareAccount },
+  secrets: { api_token: fakeCloudflareToken },
+} as const;
+
+export const subjects: readonly Subject[] = [
+  subjectOfPack({
+    ...base,
+    action: "block_ip",
+    target: { type: "address", value: "203.0.113.9" },
+    otherTarget: { type: "address", value: "2001:db8::9" },
+    illegalTargets: illegalAddresses,
+  }),
+  subjectOfPack({
+    ...base,
+    action: "block_range",
+    target: { type: "network", value: "203.0.113.0/24" },
+    otherTarget: { type: "network", value: "2001:db8::/32" },
+    illegalTargets: [...illegalNetworks, { type: "network", value: "203.0.113.0/25" }],
+  }),
+];
