@@ -5,8 +5,11 @@ import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { formats } from "./admit/normalise/recognise.ts";
+import { LdapConfig } from "./connectors/ldap/config.ts";
 import { OpenC2Config } from "./connectors/openc2/config.ts";
 import { RestConfig } from "./connectors/rest/config.ts";
+import { SyslogConfig } from "./connectors/syslog/config.ts";
+import { WebhookConfig } from "./connectors/webhook/config.ts";
 
 const Segment = Type.String({ pattern: segmentPattern });
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
@@ -75,8 +78,11 @@ const ConnectorConfig = Type.Union([
     },
     { additionalProperties: false },
   ),
+  LdapConfig,
   OpenC2Config,
   RestConfig,
+  SyslogConfig,
+  WebhookConfig,
 ]);
 export type ConnectorConfig = Static<typeof ConnectorConfig>;
 

@@ -1,13 +1,18 @@
 import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
+import type { Result } from "@reflex/protocol/result";
 import type { ConnectorConfig } from "../config.ts";
 import type { Connector } from "../connectors/contract.ts";
 import { createEdl } from "../connectors/edl.ts";
+import { openLdap } from "../connectors/ldap/config.ts";
 import { createNftables } from "../connectors/nftables.ts";
 import { openOpenC2 } from "../connectors/openc2/open.ts";
 import { openRest } from "../connectors/rest/open.ts";
+import { openSyslog } from "../connectors/syslog/config.ts";
+import { openWebhook } from "../connectors/webhook/config.ts";
 import type { Clock } from "../ports.ts";
 import { nodeTimers } from "./node-timers.ts";
 import { createHttpCalls } from "./outbound-http.ts";
@@ -56,6 +61,16 @@ export const createConnector = (
       });
       return { connector, addresses: () => [] };
     }
+    case "ldap":
+      return unpolled(config.name, openLdap(config, { secrets: createSecrets(process.env), readText: textIn }));
+    case "syslog":
+      return unpolled(config.name, openSyslog(config, { clock: deps.clock, hostname: hostname(), readText: textIn }));
+    case "webhook": {
+      const secrets = createSecrets(process.env);
+      const { clock } = deps;
+      const opened = openWebhook(config, { secrets, clock, readText: textIn, httpCalls: createHttpCalls });
+      return unpolled(config.name, opened);
+    }
     case "openc2": {
       const opened = openOpenC2(config, {
         secrets: createSecrets(process.env),
@@ -80,6 +95,11 @@ export const createConnector = (
       return { connector: opened.value, addresses: () => [] };
     }
   }
+};
+
+const unpolled = (name: string, opened: Result<Connector, string>): OpenedConnector => {
+  if (!opened.ok) throw new Error(`connector ${name}: ${opened.error}`);
+  return { connector: opened.value, addresses: () => [] };
 };
 
 /** `user:password` for pollers that know only basic authentication, anything else is a bearer token. */

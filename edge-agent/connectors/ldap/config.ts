@@ -1,9 +1,10 @@
 import { ConnectorName } from "@reflex/protocol/command";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
+import type { Connector } from "../contract.ts";
 import type { Secrets } from "../secrets-port.ts";
 import { directoryStyles, styleLocks, valueLock } from "./account-lock.ts";
-import type { LdapOptions } from "./ldap.ts";
+import { createLdap, type LdapOptions } from "./ldap.ts";
 import { checkTransport } from "./transport.ts";
 
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
@@ -57,11 +58,15 @@ export type LdapConfig = Static<typeof LdapConfig>;
 /** Leaves the executor, which waits 5 s for a call, time to hear the answer. */
 const callMsDefault = 4_000;
 
+export type LdapDeps = { readonly secrets: Secrets; readonly readText: (path: string) => string };
+
 /** The error names the field and what to write. */
-export const ldapOptionsOf = (
-  config: LdapConfig,
-  deps: { readonly secrets: Secrets; readonly readText: (path: string) => string },
-): Result<LdapOptions, string> => {
+export const openLdap = (config: LdapConfig, deps: LdapDeps): Result<Connector, string> => {
+  const options = ldapOptionsOf(config, deps);
+  return options.ok ? ok(createLdap(options.value)) : options;
+};
+
+export const ldapOptionsOf = (config: LdapConfig, deps: LdapDeps): Result<LdapOptions, string> => {
   const startTls = config.start_tls ?? false;
   const wrong = checkTransport({ url: config.url, startTls });
   if (wrong !== undefined) return err(wrong);

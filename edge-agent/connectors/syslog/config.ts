@@ -2,8 +2,9 @@ import { ConnectorName } from "@reflex/protocol/command";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
 import type { Clock } from "../../ports.ts";
+import type { Connector } from "../contract.ts";
 import { isLoopback } from "../loopback.ts";
-import type { SyslogOptions } from "./syslog.ts";
+import { createSyslog, type SyslogOptions } from "./syslog.ts";
 
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
 
@@ -37,11 +38,19 @@ const syslogTlsPort = 6_514;
 /** RFC 5612: the number for documentation. */
 const exampleEnterprise = 32_473;
 
+export type SyslogDeps = {
+  readonly clock: Clock;
+  readonly hostname: string;
+  readonly readText: (path: string) => string;
+};
+
 /** The error names the field and what to write. */
-export const syslogOptionsOf = (
-  config: SyslogConfig,
-  deps: { readonly clock: Clock; readonly hostname: string; readonly readText: (path: string) => string },
-): Result<SyslogOptions, string> => {
+export const openSyslog = (config: SyslogConfig, deps: SyslogDeps): Result<Connector, string> => {
+  const options = syslogOptionsOf(config, deps);
+  return options.ok ? ok(createSyslog(options.value)) : options;
+};
+
+export const syslogOptionsOf = (config: SyslogConfig, deps: SyslogDeps): Result<SyslogOptions, string> => {
   const { host, ca_file, cert_file, key_file } = config;
   const isTls = config.tls ?? true;
   if (!isTls && !isLoopback(host)) return err("tls: false is for loopback alone; others could read and forge messages");

@@ -2,8 +2,10 @@ import { actionNames } from "@reflex/protocol/action";
 import { ConnectorName } from "@reflex/protocol/command";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
+import type { Connector } from "../contract.ts";
+import type { HttpCalls } from "../http-call.ts";
 import { isLoopback } from "../loopback.ts";
-import type { WebhookOptions } from "./webhook.ts";
+import { createWebhook, type WebhookOptions } from "./webhook.ts";
 
 const Path = Type.String({ minLength: 1, maxLength: 4_096 });
 const Url = Type.String({ pattern: "^https?://", maxLength: 2_048 });
@@ -34,7 +36,25 @@ export type WebhookConfig = Static<typeof WebhookConfig>;
 /** Leaves the executor, which waits 5 s for a call, time to hear the answer. */
 const callMsDefault = 4_000;
 
+export type WebhookDeps = Pick<WebhookOptions, "secrets" | "clock"> & {
+  readonly readText: (path: string) => string;
+  readonly httpCalls: (tls: { readonly ca?: string; readonly cert?: string; readonly key?: string }) => HttpCalls;
+};
+
 /** The error names the field and what to write. */
+export const openWebhook = (config: WebhookConfig, deps: WebhookDeps): Result<Connector, string> => {
+  const { ca_file, cert_file, key_file } = config;
+  if ((cert_file === undefined) !== (key_file === undefined)) return err("cert_file and key_file belong together");
+  const http = deps.httpCalls({
+    ...(ca_file === undefined ? {} : { ca: deps.readText(ca_file) }),
+    ...(cert_file === undefined || key_file === undefined
+      ? {}
+      : { cert: deps.readText(cert_file), key: deps.readText(key_file) }),
+  });
+  const options = webhookOptionsOf(config, { secrets: deps.secrets, clock: deps.clock, http });
+  return options.ok ? ok(createWebhook(options.value)) : options;
+};
+
 export const webhookOptionsOf = (
   config: WebhookConfig,
   deps: Pick<WebhookOptions, "http" | "secrets" | "clock">,
