@@ -114,7 +114,12 @@ export const createApplySteps = ({
   };
 
   /** Makes the intent durable, then calls. Nothing leaves the agent when the journal does not take the intent. */
-  const send = async (entry: Entry, events: readonly CommandEvent[], changes: CommandChanges): Promise<void> => {
+  const send = async (
+    entry: Entry,
+    events: readonly CommandEvent[],
+    changes: CommandChanges,
+    onDurable: () => void = () => {},
+  ): Promise<void> => {
     const calledAtMs = clock.nowMs();
     const sent = moveCommand(entry.row, events, calledAtMs, {
       code: undefined,
@@ -122,7 +127,9 @@ export const createApplySteps = ({
       ...changes,
       calledAtMs,
     });
-    if (await commitFirst(entry, sent)) await apply(entry);
+    if (!(await commitFirst(entry, sent))) return;
+    onDurable();
+    await apply(entry);
   };
 
   const callAgain: ApplySteps["callAgain"] = async (entry) => {
@@ -156,9 +163,9 @@ export const createApplySteps = ({
     }
     // Whatever comes of this call, something is in force.
     entry.isRenewal = entry.hasDoubt = true;
-    await send(entry, ["renew"], { undoAtMs, attempts: 1, detail });
-    // Still waiting for the disk: again.
-    if (entry.row.state !== "in_force") entry.renewUntilMs = undefined;
+    await send(entry, ["renew"], { undoAtMs, attempts: 1, detail }, () => {
+      entry.renewUntilMs = undefined;
+    });
   };
 
   const apply = async (entry: Entry): Promise<void> => {

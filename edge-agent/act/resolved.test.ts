@@ -73,10 +73,14 @@ describe("a target is one thing at the far end", () => {
 });
 
 describe("a lease in other hands", () => {
-  test.each([false, true])(
-    "made longer it ends later, and the far end knows (expiring by itself: %s)",
-    async (isExpiring) => {
-      const world = createWorld({ isExpiring });
+  test.each([
+    { isExpiring: false, canVerify: true },
+    { isExpiring: true, canVerify: true },
+    { isExpiring: true, canVerify: false },
+  ])(
+    "made longer it ends later, and the far end is told once (expiring by itself: $isExpiring, can verify: $canVerify)",
+    async ({ isExpiring, canVerify }) => {
+      const world = createWorld({ isExpiring, canVerify });
       const row = planned("203.0.113.1", 60, world.time.clock.nowMs());
       await world.plan([row]);
       await world.time.advance(40_000);
@@ -90,6 +94,7 @@ describe("a lease in other hands", () => {
       expect(stateOf(world, row)).toBe("in_force");
       const toldMs = world.farEnd.expiresAtMs?.get("block_ip 203.0.113.1") ?? untilMs;
       expect(toldMs).toBeGreaterThanOrEqual(untilMs);
+      expect(world.farEnd.applyCalls.get(row.command.idempotency_key)).toBe(isExpiring ? 2 : 1);
       await world.time.advance(31_000);
       expect(stateOf(world, row)).toBe("undone");
       expect(world.outcomes).toEqual([`${row.command.command_id} success`]);

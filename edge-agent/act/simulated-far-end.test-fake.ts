@@ -53,11 +53,12 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
   const keyOf = (call: ConnectorCall): string => `${call.action} ${farEndId(call)}`;
   const bump = (counts: Map<string, number>, key: string): void => void counts.set(key, (counts.get(key) ?? 0) + 1);
 
-  const doApply = (call: ConnectorCall): void => {
+  const doApply = (call: ConnectorCall, isLate = false): void => {
     farEnd.expiresAtMs?.set(keyOf(call), time.clock.nowMs() + call.ttlSeconds * 1_000);
     if (present.has(keyOf(call))) return;
     present.set(keyOf(call), call.idempotencyKey);
-    bump(applied, call.idempotencyKey);
+    // A call that makes a lease longer and arrives after its undo puts the entry back; the undo is repeated until it cannot come any more.
+    if (!(isLate && applied.has(call.idempotencyKey))) bump(applied, call.idempotencyKey);
   };
   const resolveIn = (call: ConnectorCall, names: Readonly<Record<string, string>>): Result<Resolved, Refusal> => {
     if (fateOfNext() === "try again") return err(refusal("unreachable", "no answer"));
@@ -111,7 +112,7 @@ export const createFarEnd = (time: SimulatedTime, canVerify: boolean): FarEnd =>
           case "done late":
             return new Promise((resolve) => {
               time.timers.after(9_000, () => {
-                if (isAlive() || farEnd.outlivesCaller) doApply(call);
+                if (isAlive() || farEnd.outlivesCaller) doApply(call, true);
                 resolve({ kind: "applied" });
               });
             });
