@@ -106,8 +106,13 @@ const requestOnce = (
   return new Promise((resolve) => {
     // A request has a socket only once it can be written to.
     let isSent = false;
+    let late: NodeJS.Timeout | undefined;
+    const settle = (result: Result<HttpCallAnswer, HttpCallFailure>): void => {
+      clearTimeout(late);
+      resolve(result);
+    };
     const fail = (detail: string): void =>
-      resolve(err({ kind: isSent ? "unknown" : "unsent", detail: `${url.host}: ${detail}` }));
+      settle(err({ kind: isSent ? "unknown" : "unsent", detail: `${url.host}: ${detail}` }));
     try {
       const request = url.protocol === "https:" ? requestHttps : requestHttp;
       const sent = request(
@@ -116,15 +121,22 @@ const requestOnce = (
           method: call.method,
           headers: { "accept-encoding": "identity", ...call.headers, ...lengthOf(call.body) },
           agent: agents[url.protocol as "https:" | "http:"],
-          signal: AbortSignal.timeout(Math.max(1, call.deadlineMs)),
         },
-        (response) => readAnswer(response, call.bytesMax, fail, (answer) => resolve(ok(answer))),
+        (response) => readAnswer(response, call.bytesMax, fail, (answer) => settle(ok(answer))),
       );
       sent.on("socket", () => {
         isSent = true;
       });
       sent.on("error", (error) => fail(sentenceOf(error)));
       sent.end(call.body);
+      // A destroyed request is never given to a connection that comes too late. Node itself would tell only then.
+      late = setTimeout(
+        () => {
+          fail("no answer in time");
+          sent.destroy();
+        },
+        Math.max(1, call.deadlineMs),
+      );
     } catch (error) {
       // Node refuses line breaks in headers and the like before anything is written; its words do not repeat the value.
       fail(sentenceOf(error));
@@ -177,7 +189,6 @@ const headersOf = ({ headers }: IncomingMessage): Record<string, string> =>
 
 const sentenceOf = (error: unknown): string => {
   if (!(error instanceof Error)) return "the call failed";
-  if (error.name === "AbortError" || error.name === "TimeoutError") return "no answer in time";
   // Several addresses were tried; each has its own reason.
   const [first] = error instanceof AggregateError ? (error.errors as readonly unknown[]) : [];
   return (first instanceof Error ? first : error).message.slice(0, 300) || "the connection failed";

@@ -2,6 +2,7 @@ import type { Position, Problems } from "@reflex/policies/language/policy-error"
 import type { Located, LocatedMap } from "@reflex/policies/language/read-yaml";
 import { block, flag, type JsonSchema, type Shape } from "@reflex/policies/language/shape";
 import { listed, nearestName } from "@reflex/policies/language/suggest";
+import { statusNumbers } from "../grpc/status-of.ts";
 import type { Clause, Clauses, Conditions, Keep, Matcher } from "./manifest.ts";
 import { type Pointer, parsePointer } from "./pointer.ts";
 import { value } from "./value-shape.ts";
@@ -125,17 +126,23 @@ export const conditions: Shape<Conditions> = {
   },
 };
 
+const oneStatus: JsonSchema = { anyOf: [{ type: "integer" }, { enum: Object.keys(statusNumbers) }] };
+const grpcNumber = (name: string): number | undefined =>
+  Object.hasOwn(statusNumbers, name) ? statusNumbers[name as keyof typeof statusNumbers] : undefined;
+
 const statusOf: Shape<number[]> = {
-  schema: { anyOf: [{ type: "integer" }, { type: "array", items: { type: "integer" }, minItems: 1 }] },
+  schema: {
+    anyOf: [oneStatus, { type: "array", items: oneStatus, minItems: 1 }],
+  },
   read: (node, problems) => {
     const nodes = node.kind === "list" ? node.items : [node];
     const codes = nodes.map((one) => {
-      const code = one.kind === "scalar" && typeof one.value === "number" ? one.value : Number.NaN;
+      const code = one.kind === "scalar" ? (grpcNumber(one.text) ?? Number(one.value ?? Number.NaN)) : Number.NaN;
       if (Number.isInteger(code) && code >= 200 && code <= 599) return code;
       return problems.report(
         one.at,
         "a status is a whole number from 200 to 599",
-        "write 200, or a list such as [200, 201]; leave it out for any of 200 to 299",
+        "write 200, or a list such as [200, 201], or a name of gRPC such as NOT_FOUND; leave it out for any of 200 to 299",
       );
     });
     if (codes.length === 0)

@@ -21,6 +21,8 @@ export type Manifest = {
   readonly actions: Readonly<Partial<Record<ActionName, Action>>>;
   /** The product cannot be spoken to: why, and what to use instead. */
   readonly noApi?: string;
+  /** The product speaks gRPC: its requests are calls of this proto file. */
+  readonly grpc?: { readonly proto: string };
 };
 
 export type SettingRule = {
@@ -45,6 +47,8 @@ export type RequestTemplate = {
   readonly headers: Named;
   readonly body?: Body;
   readonly answer?: AnswerFormat;
+  /** In calls: where each message of the answer holds a JSON list as text. */
+  readonly rows?: Pointer;
 };
 export type Body =
   | { readonly kind: "json"; readonly value: Value }

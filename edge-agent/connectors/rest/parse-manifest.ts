@@ -4,6 +4,8 @@ import { block, flag, integer, type JsonSchema, list, name, type Shape, text } f
 import { writeInstead } from "@reflex/policies/language/suggest";
 import { actionNames, actions as catalogue, isActionName } from "@reflex/protocol/action";
 import { err, ok, type Result } from "@reflex/protocol/result";
+import { grpcBlock } from "../grpc/call-shape.ts";
+import { checkCalls } from "../grpc/check-calls.ts";
 import { actionShape } from "./action-shape.ts";
 import { auth } from "./auth-shape.ts";
 import { checkReferences } from "./check-references.ts";
@@ -27,6 +29,7 @@ export const parseManifest = (file: string, source: string): Result<Manifest, re
   }
   const manifest = manifestShape.read(yaml.value, problems);
   if (manifest !== undefined) checkReferences(manifest, problems);
+  if (manifest !== undefined) checkCalls(manifest, problems);
   const errors = problems.errors();
   return errors.length > 0 || manifest === undefined ? err(errors) : ok(manifest);
 };
@@ -208,6 +211,7 @@ const manifestKeys = {
     shape: sentence("one sentence"),
     about: "the product has no interface to act through: why, and where its targets should be routed",
   },
+  grpc: { shape: grpcBlock, about: "the product speaks gRPC: its proto file; requests are then calls" },
   actions: { shape: actionsBlock, about: "what it can do" },
 } as const;
 
@@ -255,6 +259,7 @@ const manifestShape: Shape<Manifest> = built(
       actions: read.actions ?? {},
       ...(read.rate === undefined ? {} : { rate: read.rate }),
       ...(read.no_api === undefined ? {} : { noApi: read.no_api }),
+      ...(read.grpc === undefined ? {} : { grpc: read.grpc }),
     };
   },
 );

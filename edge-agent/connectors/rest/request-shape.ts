@@ -1,6 +1,7 @@
 import type { Problems } from "@reflex/policies/language/policy-error";
 import type { Located } from "@reflex/policies/language/read-yaml";
 import { block, integer, name, type Shape, text } from "@reflex/policies/language/shape";
+import { callRequest } from "../grpc/call-shape.ts";
 import { built, named, pointer } from "./clause-shape.ts";
 import type { Body, Named, Pages, RequestTemplate } from "./manifest.ts";
 import type { Value } from "./value.ts";
@@ -141,7 +142,14 @@ const requestBlock: Shape<RequestTemplate> = built(
   },
 );
 
-export const request = named("request", requestBlock);
+/** Over HTTP, or a gRPC call. */
+export const request = named<RequestTemplate>("request", {
+  schema: { anyOf: [requestBlock.schema, callRequest.schema] },
+  read: (node, problems) =>
+    node.kind === "map" && node.entries.some(({ key }) => key === "call" || key === "message")
+      ? callRequest.read(node, problems)
+      : requestBlock.read(node, problems),
+});
 
 const parameter = text({ expected: "a name of a parameter", lengthMax: 128 });
 

@@ -1,5 +1,6 @@
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
+import { isLoopback } from "../loopback.ts";
 import type { Bindings } from "./bind.ts";
 import type { Manifest, SettingRule } from "./manifest.ts";
 import type { Json } from "./value.ts";
@@ -74,8 +75,7 @@ const checkSetting = (
 const readOrigin = (text: string): Result<string, string> => {
   const url = URL.parse(text);
   if (url === null) return err("is not a URL");
-  const isLoopback = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
-  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback))
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback(url.hostname)))
     return err("is not https (http only on loopback)");
   if (url.search !== "" || url.hash !== "" || url.username !== "" || url.password !== "") {
     return err("may only be an origin and a path, without user, ? or #");
