@@ -8,10 +8,15 @@ export type GrpcMethod = {
   readonly isServerStream: boolean;
   /** Says which field is wrong, or undefined. A field that the proto file does not have is wrong. */
   readonly faultOf: (message: unknown) => string | undefined;
+  /** The same for names alone, before there are values. */
+  readonly unknownField: (tree: FieldTree) => string | undefined;
   readonly encode: (message: Readonly<Record<string, unknown>>) => Uint8Array;
   /** Every field present (defaults filled in), 64-bit numbers as text, enum values by name. Throws for what is not this message. */
   readonly decode: (bytes: Uint8Array) => Readonly<Record<string, unknown>>;
 };
+
+/** Names of fields; undefined where only a value will say more. */
+export type FieldTree = ReadonlyMap<string, FieldTree> | readonly FieldTree[] | undefined;
 
 export type ProtoSet = { readonly method: (fullName: string) => Result<GrpcMethod, Refusal> };
 
@@ -55,6 +60,7 @@ const methodOf = (root: protobuf.Root, fullName: string): Result<GrpcMethod, Ref
     path: `/${service.fullName.replace(/^\./, "")}/${method.name}`,
     isServerStream: method.responseStream === true,
     faultOf: (message) => unknownFieldIn(asked, message, 0) ?? asked.verify(message as object) ?? undefined,
+    unknownField: (tree) => unknownNameIn(asked, tree),
     encode: (message) => asked.encode(asked.fromObject(message)).finish(),
     decode: (bytes) => answer.toObject(answer.decode(bytes), readable),
   });
@@ -77,6 +83,20 @@ const unknownFieldIn = (type: protobuf.Type, value: unknown, depth: number): str
       const found = unknownFieldIn(message, part, depth + 1);
       if (found !== undefined) return found;
     }
+  }
+  return undefined;
+};
+
+const unknownNameIn = (type: protobuf.Type, tree: FieldTree): string | undefined => {
+  if (!(tree instanceof Map)) return undefined;
+  for (const [name, inner] of tree as ReadonlyMap<string, FieldTree>) {
+    const field = Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
+    if (field === undefined) return `${type.name} has no field ${name}`;
+    const message = field.resolve().resolvedType;
+    if (!(message instanceof protobuf.Type) || field instanceof protobuf.MapField) continue;
+    const found = (Array.isArray(inner) ? inner : [inner]).map((part) => unknownNameIn(message, part));
+    const first = found.find((one) => one !== undefined);
+    if (first !== undefined) return first;
   }
   return undefined;
 };

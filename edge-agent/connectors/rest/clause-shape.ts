@@ -131,13 +131,12 @@ const grpcNumber = (name: string): number | undefined =>
   Object.hasOwn(statusNumbers, name) ? statusNumbers[name as keyof typeof statusNumbers] : undefined;
 
 const statusOf: Shape<number[]> = {
-  schema: {
-    anyOf: [oneStatus, { type: "array", items: oneStatus, minItems: 1 }],
-  },
+  schema: { anyOf: [oneStatus, { type: "array", items: oneStatus, minItems: 1 }] },
   read: (node, problems) => {
     const nodes = node.kind === "list" ? node.items : [node];
     const codes = nodes.map((one) => {
-      const code = one.kind === "scalar" ? (grpcNumber(one.text) ?? Number(one.value ?? Number.NaN)) : Number.NaN;
+      const written = one.kind === "scalar" ? (grpcNumber(one.text) ?? one.value) : undefined;
+      const code = typeof written === "number" ? written : Number.NaN;
       if (Number.isInteger(code) && code >= 200 && code <= 599) return code;
       return problems.report(
         one.at,
