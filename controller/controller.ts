@@ -15,6 +15,7 @@ import { connectMqtt } from "./link/mqtt-connection.ts";
 import { nodeCrypto } from "./link/node-crypto.ts";
 import { createOrders } from "./link/orders.ts";
 import { createMetrics } from "./metrics.ts";
+import { startMirroring } from "./mirror/start-mirror.ts";
 import { createAuthority } from "./pki/authority.ts";
 import { acceptKill } from "./release/accept-kill.ts";
 import { createKillRegister } from "./release/kill-register.ts";
@@ -25,6 +26,7 @@ import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { createFleetStore } from "./store/fleet-store.ts";
 import { createIngestStore } from "./store/ingest-store.ts";
 import { migrate } from "./store/migrate.ts";
+import { createMirrorStore } from "./store/mirror-store.ts";
 import { createOrderStore } from "./store/order-store.ts";
 import { createReleaseStore } from "./store/release-store.ts";
 import { createReportStore } from "./store/report-store.ts";
@@ -69,6 +71,7 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
     const reports = createReportStore(database);
     const ingestStore = createIngestStore(database);
     const orderStore = createOrderStore(database);
+    const mirrorStore = createMirrorStore(database);
 
     // ---- keys and trust -------------------------------------------------------------------------------------------
     let trust = await loadTrust(nodeCrypto, org, releases, settings.trust);
@@ -167,6 +170,25 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
     const housekeeping = startHousekeeping(database, settings.name, settings.retentionDays, log);
     stops.push(housekeeping.stop);
 
+    // ---- SIEM -----------------------------------------------------------------------------------------------------
+    const { siem } = settings;
+    if (siem === "none") await mirrorStore.turnOff(`controller ${settings.name}`);
+    if (siem === undefined && (await mirrorStore.isOn()))
+      log({}, "reports wait for a SIEM this controller is not told of: give --siem-url, or none to end mirroring");
+    const mirror =
+      siem === undefined || siem === "none"
+        ? undefined
+        : await startMirroring({
+            database,
+            store: mirrorStore,
+            siem,
+            org,
+            name: settings.name,
+            retentionDays: settings.retentionDays,
+            log,
+          });
+    if (mirror !== undefined) stops.push(mirror.stop);
+
     // ---- API ------------------------------------------------------------------------------------------------------
     const api = await startApi(
       {
@@ -189,6 +211,8 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
           random: (count) => randomBytes(count),
         }),
         orderLists: orderStore,
+        mirrorLists: mirrorStore,
+        mirror,
         live,
         brokerPorts: () => (broker === undefined ? undefined : { port: broker.port(), ws_port: broker.wsPort() }),
         answerSync,
@@ -204,6 +228,7 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
           linkCounts: link.counts,
           isBrokerConnected: link.connected,
           isLeader: housekeeping.isLeader,
+          siem: async () => (mirror === undefined ? undefined : { ...mirror.state(), lags: await mirrorStore.lags() }),
           agents: async () => {
             const agents = await fleet.agents();
             return { total: agents.length, online: agents.filter(({ online }) => online).length };

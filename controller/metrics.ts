@@ -5,6 +5,15 @@ export type MetricSources = {
   readonly isBrokerConnected: () => boolean;
   readonly agents: () => Promise<{ readonly total: number; readonly online: number }>;
   readonly isLeader: () => boolean;
+  /** Undefined: nothing is mirrored. */
+  readonly siem: () => Promise<
+    | {
+        readonly sent: number;
+        readonly put_aside: number;
+        readonly lags: Readonly<Record<string, { readonly rows: number; readonly oldestSeconds: number }>>;
+      }
+    | undefined
+  >;
 };
 
 export const createMetrics = (
@@ -39,6 +48,22 @@ export const createMetrics = (
     const { total, online } = await sources.agents();
     made.set({ state: "online" }, online);
     made.set({ state: "offline" }, total - online);
+  });
+  const siemGauge = (
+    name: string,
+    help: string,
+    value: (lag: { readonly rows: number; readonly oldestSeconds: number }) => number,
+  ): void =>
+    gauge(name, help, ["stream"], async (made) => {
+      for (const [stream, lag] of Object.entries((await sources.siem())?.lags ?? {})) made.set({ stream }, value(lag));
+    });
+  siemGauge("reflex_siem_waiting", "reports the SIEM does not have yet", ({ rows }) => rows);
+  siemGauge("reflex_siem_lag_seconds", "age of the oldest report the SIEM does not have", (lag) => lag.oldestSeconds);
+  gauge("reflex_siem_documents_total", "documents by what became of them since start", ["outcome"], async (made) => {
+    const siem = await sources.siem();
+    if (siem === undefined) return;
+    made.set({ outcome: "sent" }, siem.sent);
+    made.set({ outcome: "put_aside" }, siem.put_aside);
   });
   return async () => ({ type: registry.contentType, text: await registry.metrics() });
 };

@@ -24,8 +24,20 @@ export type Settings = {
   readonly brokerWsPort: number;
   /** Certificate, key and authority for a broker elsewhere that has an authority of its own. */
   readonly brokerTls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined;
+  /** Where actions and feedback are mirrored to; "none" ends mirroring, undefined says nothing about it. */
+  readonly siem: SiemSettings | "none" | undefined;
   readonly retentionDays: number;
   readonly logLevel: string;
+};
+
+export type SiemSettings = {
+  readonly url: string;
+  readonly caFile: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly user: string | undefined;
+  readonly passwordFile: string | undefined;
+  /** Last part of the data streams' names. */
+  readonly namespace: string;
 };
 
 const options = {
@@ -47,6 +59,12 @@ const options = {
   "broker-cert": { type: "string" },
   "broker-key": { type: "string" },
   "broker-ca": { type: "string" },
+  "siem-url": { type: "string" },
+  "siem-ca": { type: "string" },
+  "siem-token-file": { type: "string" },
+  "siem-user": { type: "string" },
+  "siem-password-file": { type: "string" },
+  "siem-namespace": { type: "string" },
   "retention-days": { type: "string" },
   "log-level": { type: "string" },
 } as const;
@@ -97,10 +115,24 @@ export const readSettings = (args: readonly string[], env: NodeJS.ProcessEnv): S
     brokerWsPort: whole("broker-ws-port", 0, 65_535),
     brokerTls:
       brokerCert === undefined ? undefined : { cert: brokerCert, key: needed("broker-key"), ca: needed("broker-ca") },
+    siem: siemOf(text),
     // 90 to 180 days are usual for decision records; longer is a choice of the operator.
     retentionDays: whole("retention-days", 180, 3_650),
     logLevel: text("log-level") ?? "info",
   };
+};
+
+const siemOf = (text: (option: Option) => string | undefined): Settings["siem"] => {
+  const url = text("siem-url");
+  if (url === undefined || url === "none") return url;
+  const namespace = text("siem-namespace") ?? "default";
+  // What a data stream's name may hold, less the hyphen that parts it.
+  if (!/^[a-z0-9_.]{1,100}$/.test(namespace)) throw new Error("--siem-namespace is 1 to 100 of a-z, 0-9, _ and .");
+  const user = text("siem-user");
+  const passwordFile = text("siem-password-file");
+  if ((user === undefined) !== (passwordFile === undefined))
+    throw new Error("--siem-user and --siem-password-file belong together");
+  return { url, caFile: text("siem-ca"), tokenFile: text("siem-token-file"), user, passwordFile, namespace };
 };
 
 const nameOfHost = (): string => {

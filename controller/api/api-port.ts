@@ -5,10 +5,12 @@ import type { SyncRequest, SyncResponse } from "@reflex/protocol/sync";
 import type { Trust } from "@reflex/protocol/trust";
 import type { Live } from "../link/live.ts";
 import type { Orders } from "../link/orders.ts";
+import type { StartedMirror } from "../mirror/start-mirror.ts";
 import type { Authority } from "../pki/authority.ts";
 import type { KillRegister } from "../release/kill-register.ts";
 import type { OpenDeps } from "../release/open-message.ts";
 import type { FleetStore } from "../store/fleet-store.ts";
+import type { MirrorStore } from "../store/mirror-store.ts";
 import type { OrderStore } from "../store/order-store.ts";
 import type { ReleaseStore } from "../store/release-store.ts";
 import type { ReportStore } from "../store/report-store.ts";
@@ -27,6 +29,9 @@ export type ApiDeps = {
   readonly kills: KillRegister;
   readonly orders: Orders;
   readonly orderLists: Pick<OrderStore, "list" | "order">;
+  /** Undefined: this controller mirrors nothing. */
+  readonly mirror: Pick<StartedMirror, "siem" | "state"> | undefined;
+  readonly mirrorLists: Pick<MirrorStore, "lags" | "deadLetters" | "deadLetterCount" | "retryDeadLetters">;
   readonly live: Live;
   /** Where agents find the embedded broker on this host; undefined with a broker elsewhere. */
   readonly brokerPorts: () => { readonly port: number; readonly ws_port: number | null } | undefined;

@@ -12,6 +12,7 @@ import { serveLive } from "./live-socket.ts";
 import { orderRoutes } from "./order-routes.ts";
 import { releaseRoutes } from "./release-routes.ts";
 import { reportRoutes } from "./report-routes.ts";
+import { siemRoutes } from "./siem-routes.ts";
 
 export type Api = { readonly port: number; readonly close: () => Promise<void> };
 export type ApiOptions = {
@@ -69,6 +70,7 @@ export const startApi = async (deps: ApiDeps, { host, port, tls }: ApiOptions): 
     fleetRoutes(routes, deps);
     reportRoutes(routes, deps);
     orderRoutes(routes, deps);
+    siemRoutes(routes, deps);
     routes.get(
       "/healthz",
       { schema: { tags: ["operation"], summary: "Parts that are up", security: [] } },

@@ -7,6 +7,7 @@ import { keysNew } from "./commands/keys.ts";
 import { killList, killSwitch } from "./commands/kill.ts";
 import { connectorReconcile, leaseExtend, leaseOrder, ordersList } from "./commands/orders.ts";
 import { policyCheck, policyTest } from "./commands/policy.ts";
+import { siemDeadLetters, siemInstall, siemRetry, siemStatus } from "./commands/siem.ts";
 import { tableText } from "./table.ts";
 
 const usage = `reflexctl: the command line of a Reflex controller
@@ -30,6 +31,8 @@ const usage = `reflexctl: the command line of a Reflex controller
                                             compare its target with what should be in force
   orders [--agent A] [--limit N]            what was asked of agents, and what came of it
   dead-letters                              what could not be read, and why
+  siem status | dead-letters | retry        how far the mirror is, what was put aside and why, try it again
+  siem install-templates                    index templates and retention into the SIEM
   kill engage|release --site S --key FILE... [--reason TEXT]
   kill list
   join-token --site S                       let one new agent in
@@ -64,6 +67,10 @@ const commands: Readonly<Record<string, (args: Arguments) => Promise<Outcome> | 
   "connectors reconcile": (args) => connectorReconcile(args, clientOf(args)),
   orders: async (args) => done(await ordersList(args, clientOf(args))),
   "dead-letters": async (args) => done(await deadLettersList(args, clientOf(args))),
+  "siem status": async (args) => done(await siemStatus(args, clientOf(args))),
+  "siem dead-letters": async (args) => done(await siemDeadLetters(args, clientOf(args))),
+  "siem retry": async (args) => done(await siemRetry(clientOf(args))),
+  "siem install-templates": async (args) => done(await siemInstall(clientOf(args))),
   "kill engage": async (args) => done(await killSwitch(args, clientOf(args), "engaged", new Date())),
   "kill release": async (args) => done(await killSwitch(args, clientOf(args), "armed", new Date())),
   "kill list": async (args) => {

@@ -124,6 +124,10 @@ const insertInto: { readonly [table in ReportTable]: (source: SQL) => SQL } = {
   agent_events: (source) => sql`
     new_agent_events as (insert into agent_events (agent, site, incarnation, sequence, at, level, name, code, detail)
       select agent, site, incarnation, sequence, at, level, name, code, detail from ${source} source on conflict do nothing)`,
+  siem_outbox: (source) => sql`
+    new_siem_outbox as (insert into siem_outbox (kind, agent, site, incarnation, sequence, body)
+      select kind, agent, site, incarnation, sequence, body from ${source} source
+      where exists (select from siem_mirrors) order by agent, incarnation, sequence)`,
   // An agent answers for itself alone, and once.
   orders: (source) => sql`
     answered_orders as (update orders set state = source.state, answered_at = source.at, code = source.code, detail = source.detail

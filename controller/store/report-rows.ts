@@ -1,4 +1,6 @@
+import type { CommandState } from "@reflex/protocol/command-life";
 import type { IngestRecord, IngestUnit } from "../link/ingest.ts";
+import { toPostgresText } from "./postgres-text.ts";
 
 /**
  * What each report becomes in the tables: one list of rows per table, ready for json_to_recordset. Column names are the
@@ -18,6 +20,7 @@ export const reportColumns = {
   dead_letters: `${position}, site text, at timestamptz, source text, code text, detail text, bytes bigint, sha256 text`,
   agent_events: `${position}, site text, at timestamptz, level text, name text, code text, detail text`,
   quarantine: `${position}, code text, detail text, content text`,
+  siem_outbox: `${position}, site text, kind text, body text`,
   orders: `${position}, at timestamptz, order_id text, state text, code text, detail text`,
 } as const;
 
@@ -34,6 +37,7 @@ export const reportRows = (units: readonly IngestUnit[]): ReportRows => {
     dead_letters: [],
     agent_events: [],
     quarantine: [],
+    siem_outbox: [],
     orders: [],
   };
   const newestByCommand = new Map<string, ReportRow>();
@@ -41,6 +45,16 @@ export const reportRows = (units: readonly IngestUnit[]): ReportRows => {
   rows.commands.push(...newestByCommand.values());
   return rows;
 };
+
+/** Each command as it works or does not work out, and when it ends; steps on the way there tell a SIEM nothing. */
+const mirroredStates: ReadonlySet<CommandState> = new Set([
+  "in_force",
+  "pending_verification",
+  "undone",
+  "failed",
+  "stuck",
+  "handed_over",
+]);
 
 const addRecord = (
   rows: ReportRows,
@@ -82,6 +96,7 @@ const addRecord = (
       const { command_id, decision_id, action, target, connector } = command;
       const { state, at: steppedAt, code, detail, attempts, verified } = step;
       rows.command_steps.push({ ...at, command_id, state, at: steppedAt, code, detail });
+      if (mirroredStates.has(state)) rows.siem_outbox.push({ ...here, kind: "command", body: toPostgresText(json) });
       newestByCommand.set(`${unit.agent} ${command_id}`, {
         ...here,
         command_id,
@@ -102,6 +117,7 @@ const addRecord = (
       return;
     }
     case "feedback": {
+      rows.siem_outbox.push({ ...here, kind: "feedback", body: toPostgresText(json) });
       const { decision_id, outcome, verdict, verdict_source, analyst, decided_at } = record.body;
       rows.feedback.push({
         ...at,

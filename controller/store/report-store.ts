@@ -98,7 +98,8 @@ export const createReportStore = ({ db }: Pick<Database, "db">) => {
         with stored as (
           insert into feedback (decision_id, outcome, verdict, verdict_source, analyst, decided_at, body)
           values (${body.decision_id}, ${body.outcome}, ${body.verdict}, ${body.verdict_source}, ${toPostgresText(body.analyst ?? "")}, ${body.decided_at}::timestamptz, ${toPostgresJson(body)}::text::jsonb)
-        )
+        ),
+        mirrored as (insert into siem_outbox (kind, body) select 'feedback', ${toPostgresJson(body)}::text where exists (select from siem_mirrors))
         insert into audit (actor, action, subject, detail) values (${toPostgresText(body.analyst ?? "")}, 'feedback', ${body.decision_id}, jsonb_build_object('verdict', ${body.verdict}::text))`);
     },
 

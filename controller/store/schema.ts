@@ -324,6 +324,44 @@ export const audit = pgTable(
   (table) => [index("audit_at").on(table.at)],
 );
 
+/** One row while reports are mirrored to a SIEM: whichever controller stores a report also leaves it in the outbox. */
+export const siemMirrors = pgTable("siem_mirrors", {
+  name: text("name").primaryKey(),
+  since: at("since").notNull().defaultNow(),
+});
+
+/** What the SIEM does not have yet. A row goes when the SIEM has it; what commits late is simply read later. */
+export const siemOutbox = pgTable(
+  "siem_outbox",
+  {
+    id: count("id").primaryKey().generatedAlwaysAsIdentity(),
+    kind: text("kind", { enum: ["command", "feedback"] }).notNull(),
+    /** Null for what analysts said at the controller. */
+    agent: text("agent"),
+    site: text("site"),
+    incarnation: integer("incarnation"),
+    sequence: count("sequence"),
+    storedAt: at("stored_at").notNull().defaultNow(),
+    /** The report's JSON. */
+    body: text("body").notNull(),
+  },
+  (table) => [index("siem_outbox_kind").on(table.kind, table.id)],
+);
+
+/** What the SIEM refuses for good, with its reason; a person may have it tried again. */
+export const siemDeadLetters = pgTable("siem_dead_letters", {
+  id: count("id").primaryKey(),
+  kind: text("kind", { enum: ["command", "feedback"] }).notNull(),
+  agent: text("agent"),
+  site: text("site"),
+  incarnation: integer("incarnation"),
+  sequence: count("sequence"),
+  storedAt: at("stored_at").notNull(),
+  body: text("body").notNull(),
+  refusedAt: at("refused_at").notNull().defaultNow(),
+  reason: text("reason").notNull(),
+});
+
 /** Leadership by name. The fencing token grows with every change of holder; writes of a leader check it. */
 export const leaderships = pgTable("leaderships", {
   name: text("name").primaryKey(),
