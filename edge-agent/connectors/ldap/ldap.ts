@@ -80,6 +80,9 @@ export const createLdap = (options: LdapOptions): Connector => {
   const apply = async (call: ConnectorCall): Promise<ApplyOutcome> => {
     const lock = lockOf(call);
     if (!lock.ok) return { kind: "refused", ...lock.error };
+    if (readCaptured(call.undoData, lock.value.attribute) === undefined) {
+      return { kind: "refused", ...refusal("target-unresolved", "what was there before is not known") };
+    }
     const ask = link.begin();
     const now = await accountNow(ask, call, lock.value);
     if (!now.ok) return untouched(now.error);
@@ -91,12 +94,31 @@ export const createLdap = (options: LdapOptions): Connector => {
     if (change.value === undefined) return { kind: "applied", detail: `${attribute} says closed already` };
     const done = await ask.modify(entry.dn, { attribute, ...change.value });
     if (done.ok) return { kind: "applied", detail: `${attribute} of ${entry.dn}` };
-    const meaning = changeMeaning(done.error);
-    if (meaning === "unknown") return { kind: "unknown", detail: detailOf(done.error) };
-    if (meaning === "changed" || meaning === "missing") {
-      return { kind: "retry", detail: `${entry.dn} was changed by somebody else at the same moment` };
+    switch (changeMeaning(done.error)) {
+      case "unknown":
+        return { kind: "unknown", detail: detailOf(done.error) };
+      case "retry":
+        return { kind: "retry", detail: detailOf(done.error) };
+      case "refused":
+        return refusedWith(done.error);
+      case "changed":
+      case "missing":
+        return { kind: "retry", detail: `${entry.dn} was changed by somebody else at the same moment` };
+      case "perhaps changed":
+        return (await isStill(ask, call, lock.value, values))
+          ? refusedWith(done.error)
+          : { kind: "retry", detail: `${attribute} of ${entry.dn} was changed by somebody else at the same moment` };
     }
-    return meaning === "retry" ? { kind: "retry", detail: detailOf(done.error) } : refusedWith(done.error);
+  };
+
+  const isStill = async (
+    ask: Asking,
+    call: ConnectorCall,
+    lock: AccountLock,
+    seen: readonly string[],
+  ): Promise<boolean> => {
+    const now = await accountNow(ask, call, lock);
+    return now.ok && now.value !== "gone" && JSON.stringify(now.value.values) === JSON.stringify(seen);
   };
 
   const verify = async (call: ConnectorCall): Promise<VerifyOutcome> => {
@@ -114,6 +136,8 @@ export const createLdap = (options: LdapOptions): Connector => {
     const lock = lockOf(call);
     if (!lock.ok) return { kind: "retry", detail: lock.error.detail };
     const { attribute } = lock.value;
+    // What was never resolved and captured was never applied.
+    if (call.resolved === undefined || call.undoData === undefined) return { kind: "undone" };
     const before = readCaptured(call.undoData, attribute);
     if (before === undefined) return { kind: "retry", detail: `what ${attribute} was before is not known` };
     const ask = link.begin();
@@ -126,7 +150,8 @@ export const createLdap = (options: LdapOptions): Connector => {
     if (change.value === undefined) return { kind: "undone", detail: `${attribute} is as it was` };
     const done = await ask.modify(entry.dn, { attribute, ...change.value });
     if (done.ok) return { kind: "undone", detail: `${attribute} of ${entry.dn}` };
-    if (changeMeaning(done.error) !== "changed") return { kind: "retry", detail: detailOf(done.error) };
+    const meaning = changeMeaning(done.error);
+    if (meaning !== "changed" && meaning !== "perhaps changed") return { kind: "retry", detail: detailOf(done.error) };
     const after = await accountNow(ask, call, lock.value);
     const isOn = after.ok && after.value !== "gone" ? lock.value.isOn(after.value.values) : undefined;
     return isOn?.ok === true && !isOn.value

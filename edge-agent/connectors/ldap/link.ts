@@ -91,10 +91,19 @@ export const createLink = (options: LinkOptions): Link => {
     return opening;
   };
 
+  const standing = async (): Promise<Result<Session, LinkFailure>> => {
+    const asked = connected();
+    const session = await asked;
+    if (!session.ok || session.value.socket.writable) return session;
+    // It broke a moment ago, and its end was not announced yet: nothing can be asked on it.
+    if (current === asked) current = undefined;
+    return connected();
+  };
+
   const begin = (): Asking => {
     const endsAtMs = performance.now() + options.callMs;
     const ask = async <T>(question: (client: Client) => Promise<T>): Promise<Result<T, LinkFailure>> => {
-      const session = await within(connected(), endsAtMs);
+      const session = await within(standing(), endsAtMs);
       if (session === "late") return err({ kind: "unsent", detail: "no connection in time" });
       if (!session.ok) return session;
       const { client, socket } = session.value;

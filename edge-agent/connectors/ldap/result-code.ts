@@ -2,7 +2,7 @@
  * What a result code of RFC 4511 appendix A says about a modify that was answered with it. `changed`: a value we meant to take
  * away is not there, or one to add is: somebody else was quicker. `unknown`: a proxy may say it after the change was made.
  */
-export type CodeMeaning = "refused" | "retry" | "changed" | "missing" | "unknown";
+export type CodeMeaning = "refused" | "retry" | "changed" | "perhaps changed" | "missing" | "unknown";
 
 const meanings: ReadonlyMap<number, CodeMeaning> = new Map<number, CodeMeaning>([
   [2, "refused"], // protocolError
@@ -15,7 +15,7 @@ const meanings: ReadonlyMap<number, CodeMeaning> = new Map<number, CodeMeaning>(
   [16, "changed"], // noSuchAttribute
   [17, "refused"], // undefinedAttributeType
   [18, "refused"], // inappropriateMatching
-  [19, "refused"], // constraintViolation
+  [19, "perhaps changed"], // constraintViolation: a second value of an attribute that holds one, or a rule of the directory
   [20, "changed"], // attributeOrValueExists
   [21, "refused"], // invalidAttributeSyntax
   [32, "missing"], // noSuchObject
