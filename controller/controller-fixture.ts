@@ -17,11 +17,16 @@ export type Running = {
   readonly token: string;
 };
 
-export const startControllerProcess = async (folder: string, org: string, databaseUrl: string): Promise<Running> => {
+export const startControllerProcess = async (
+  folder: string,
+  org: string,
+  databaseUrl: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Running> => {
   const args = ["--data", join(folder, "data"), "--org", org, "--name", "main", "--host", "127.0.0.1"];
   args.push("--trust", join(folder, "keys", "trust.json"), "--head-key", join(folder, "keys", "head-1.key"));
   const child = spawn(process.execPath, [fileURLToPath(new URL("./main.ts", import.meta.url)), ...args], {
-    env: { ...process.env, DATABASE_URL: databaseUrl, REFLEX_PORT: "0", REFLEX_BROKER_PORT: "0" },
+    env: { ...process.env, DATABASE_URL: databaseUrl, REFLEX_PORT: "0", REFLEX_BROKER_PORT: "0", ...more },
     stdio: ["ignore", "pipe", "ignore"],
   });
   const line = await new Promise<string>((done, fail) => {

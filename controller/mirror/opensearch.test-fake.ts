@@ -29,6 +29,8 @@ export type Fault =
   | "reset before"
   /** Stored, and the connection breaks before the answer. */
   | "reset after"
+  /** Stored, and nobody ever answers. */
+  | "no answer after"
   /** Every second document is turned away as too many. */
   | "busy items"
   | "413";
@@ -78,6 +80,7 @@ export const createFakeSiem = (): FakeSiem => {
     }
     fake.onStored();
     if (fault === "reset after") return "reset";
+    if (fault === "no answer after") return "silence";
     return { status: 200, body: { took: 1, errors: items.some((item) => "error" in (item["create"] as Json)), items } };
   };
 
@@ -118,7 +121,7 @@ export const createFakeSiem = (): FakeSiem => {
         const { pathname } = new URL(request.url ?? "/", "http://localhost");
         const reply = answer(request.method ?? "", pathname, Buffer.concat(parts).toString("utf8"));
         if (reply === "reset") request.socket.destroy();
-        else send(response, reply);
+        else if (reply !== "silence") send(response, reply);
       });
     });
     server = made;
@@ -147,9 +150,9 @@ export const createFakeSiem = (): FakeSiem => {
 
 type Json = Readonly<Record<string, unknown>>;
 
-type Reply = { readonly status: number; readonly body: Json } | "reset";
+type Reply = { readonly status: number; readonly body: Json } | "reset" | "silence";
 
-const send = (response: ServerResponse, { status, body }: Exclude<Reply, "reset">): void => {
+const send = (response: ServerResponse, { status, body }: Exclude<Reply, string>): void => {
   response.writeHead(status, { "content-type": "application/json" });
   response.end(JSON.stringify(body));
 };
