@@ -27,48 +27,52 @@ export type PackSubject<F extends Fake> = Omit<FakedSubject, "name" | "fake" | "
 /** A pack in front of its fake, through the same reader, engine, transport and secret files as on a site. */
 export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject => {
   const { pack, fake: createFake, settings = {}, secrets, sameId, addSame, ...rest } = subject;
-  let fake: F | undefined;
   const id = sameId ?? rest.target.value;
-  const connector = (place: FakePlace): Connector => {
-    const built = createRest(
-      {
-        name: pack,
-        manifest: readPack(pack),
-        site: {
-          baseUrl: place.url,
-          settings: typeof settings === "function" ? settings(place) : settings,
-          secrets: Object.fromEntries(
-            Object.entries(secrets).map(([name, text]) => [name, secretFile(place.folder, name, text)]),
-          ),
-        },
-      },
-      {
-        calls: createHttpCalls({ ca: place.caPem }),
-        secrets: createSecrets({}),
-        clock: { nowMs: () => Date.now() },
-      },
-    );
-    if (!built.ok) throw new Error(`${pack}: ${built.error.detail}`);
-    return built.value;
-  };
+  const connector = (place: FakePlace): Connector =>
+    packConnector({ pack, place, settings: typeof settings === "function" ? settings(place) : settings, secrets });
   return subjectOfFake({
     ...rest,
     name: rest.name ?? pack,
     connector,
-    fake: () => {
-      fake = createFake();
-      return fake;
-    },
+    fake: createFake,
     ...(addSame === undefined && createFake().addSame === undefined
       ? {}
-      : {
-          addSame: () => {
-            if (fake === undefined) return;
-            if (addSame === undefined) fake.addSame?.(id);
-            else addSame(fake);
-          },
-        }),
+      : { addSame: (opened: Fake) => (addSame === undefined ? opened.addSame?.(id) : addSame(opened as F)) }),
   });
+};
+
+/** A pack as a site would set it up, its secrets in files of the folder; not started yet. */
+export const packConnector = ({
+  pack,
+  place,
+  settings,
+  secrets,
+}: {
+  readonly pack: string;
+  readonly place: Pick<FakePlace, "url" | "caPem" | "folder">;
+  readonly settings: Settings;
+  readonly secrets: Readonly<Record<string, string>>;
+}): Connector => {
+  const built = createRest(
+    {
+      name: pack,
+      manifest: readPack(pack),
+      site: {
+        baseUrl: place.url,
+        settings,
+        secrets: Object.fromEntries(
+          Object.entries(secrets).map(([name, text]) => [name, secretFile(place.folder, name, text)]),
+        ),
+      },
+    },
+    {
+      calls: createHttpCalls({ ca: place.caPem }),
+      secrets: createSecrets({}),
+      clock: { nowMs: () => Date.now() },
+    },
+  );
+  if (!built.ok) throw new Error(`${pack}: ${built.error.detail}`);
+  return built.value;
 };
 
 const packs = new URL("../../edge-agent/packs/", import.meta.url);

@@ -129,7 +129,7 @@ export const createFakeEc2 = ({
       const values = numbered(form, `Filter.${at}.Value`).map(wildcard);
       const read = filters[form.get(`Filter.${at}.Name`) ?? ""];
       if (read === undefined) return refuse(400, "InvalidParameterValue", "The filter is invalid");
-      hits = hits.filter((instance) => values.some((value) => value.test(read(instance))));
+      hits = hits.filter((instance) => read(instance, groups).some((text) => values.some((value) => value.test(text))));
     }
     const items = hits.map(
       ({ id, name, address }) =>
@@ -225,11 +225,13 @@ export const createFakeEc2 = ({
 
 type Instance = (typeof fakeInstances)[number];
 const privateName = (address: string): string => `ip-${address.replaceAll(".", "-")}.${fakeEc2Region}.compute.internal`;
-const filters: Readonly<Record<string, (instance: Instance) => string>> = {
-  "tag:Name": ({ name }) => name,
-  "instance-state-name": () => "running",
-  "private-dns-name": ({ address }) => privateName(address),
-  "private-ip-address": ({ address }) => address,
+type GroupsById = ReadonlyMap<string, readonly string[]>;
+const filters: Readonly<Record<string, (instance: Instance, groups: GroupsById) => readonly string[]>> = {
+  "tag:Name": ({ name }) => [name],
+  "instance-state-name": () => ["running"],
+  "private-dns-name": ({ address }) => [privateName(address)],
+  "private-ip-address": ({ address }) => [address],
+  "instance.group-id": ({ id }, groups) => groups.get(id) ?? [],
 };
 /** `*` and `?` in a filter stand for anything, as at AWS: a trap for whoever passes names through. */
 const wildcard = (value: string): RegExp =>
