@@ -66,22 +66,28 @@ const credentialsOf = ({ host, ca, cert, key, serverName, isPlain = false }: Grp
 
 const bracketed = (host: string): string => (host.includes(":") && !host.startsWith("[") ? `[${host}]` : host);
 
+/** A broken connection is tried again after at most a second; who comes in between waits for that try. */
+const nextTryMs = 1_500;
+
 /** Waits until the connection stands or could not be made. */
 const connect = async (client: Client, deadline: number): Promise<Result<void, GrpcCallFailure>> => {
   const channel = client.getChannel();
-  // After a failure the library rests before it tries again; a call made meanwhile waits for that try, not for the last one.
-  let hasTried = channel.getConnectivityState(true) !== connectivityState.TRANSIENT_FAILURE;
+  const isAfterFailure = channel.getConnectivityState(true) === connectivityState.TRANSIENT_FAILURE;
+  // The library says "failed" from the first failure until the connection stands, however often it tries meanwhile (gRFC A62).
+  const patience = isAfterFailure ? Math.min(deadline, Date.now() + nextTryMs) : deadline;
   for (;;) {
     const state = channel.getConnectivityState(true);
     if (state === connectivityState.READY) return ok(undefined);
     if (state === connectivityState.SHUTDOWN) return err({ kind: "unsent", detail: "the connector is stopped" });
+    const hasFailed = state === connectivityState.TRANSIENT_FAILURE;
+    const hasChanged =
+      (!hasFailed || isAfterFailure) &&
+      (await new Promise<boolean>((resolve) =>
+        channel.watchConnectivityState(state, patience, (error) => resolve(error === undefined)),
+      ));
+    if (hasChanged) continue;
     // Sending now ends at once, unsent, with the reason; only the library knows it.
-    if (state === connectivityState.TRANSIENT_FAILURE && hasTried) return ok(undefined);
-    hasTried ||= state === connectivityState.CONNECTING;
-    const hasChanged = await new Promise<boolean>((resolve) =>
-      channel.watchConnectivityState(state, deadline, (error) => resolve(error === undefined)),
-    );
-    if (!hasChanged) return err({ kind: "unsent", detail: "no connection in time" });
+    return hasFailed ? ok(undefined) : err({ kind: "unsent", detail: "no connection in time" });
   }
 };
 
@@ -120,11 +126,9 @@ const send = (client: Client, asked: GrpcCall, deadline: number): Promise<Result
         breakOff("the answer is not the message that the proto file describes");
       }
     });
-    stream.on("status", (said) => end(resultOf(said.code, said.details, messages, asked.method.isServerStream)));
-    // Comes for each status but OK as well; without a listener it would end the process.
-    stream.on("error", (error: ServiceError) =>
-      end(resultOf(error.code, error.details ?? error.message, messages, asked.method.isServerStream)),
-    );
+    stream.on("status", (said) => end(resultOf(said, messages, asked.method.isServerStream)));
+    // Comes before the status where that is not OK, and says the same; without a listener it would end the process.
+    stream.on("error", (error: ServiceError) => end(resultOf(error, messages, asked.method.isServerStream)));
   });
 
 const metadataOf = ({ metadata = {} }: GrpcCall): Metadata => {
@@ -134,8 +138,7 @@ const metadataOf = ({ metadata = {} }: GrpcCall): Metadata => {
 };
 
 const resultOf = (
-  code: number,
-  details: string,
+  { code, details, metadata }: Pick<ServiceError, "code" | "details" | "metadata">,
   messages: GrpcAnswer["messages"],
   isServerStream: boolean,
 ): Result<GrpcAnswer, GrpcCallFailure> => {
@@ -147,7 +150,13 @@ const resultOf = (
     return err({ kind: "unknown", detail });
   if (code === status.UNAVAILABLE && isBeforeSending(details)) return err({ kind: "unsent", detail });
   // These are what the library says when the connection or the time ran out under a call, as well as what a far end may say.
-  return isUncertain.has(code) ? err({ kind: "unknown", detail }) : ok({ status: code, detail, messages });
+  if (isUncertain.has(code)) return err({ kind: "unknown", detail });
+  return ok({ status: code, detail, messages, ...pushbackIn(metadata) });
+};
+
+const pushbackIn = (metadata: Metadata | undefined): { readonly retryAfterMs?: number } => {
+  const written = String(metadata?.get("grpc-retry-pushback-ms")[0] ?? "");
+  return /^\d{1,7}$/.test(written) ? { retryAfterMs: Number(written) } : {};
 };
 
 /** The connection went between looking at it and using it: the call never got a stream (load-balancer-pick-first.js). */

@@ -5,7 +5,7 @@ import { readProtos } from "@reflex/edge-agent/connectors/grpc/proto-set";
 import { afterEach, describe, expect, test } from "vitest";
 import { createTestAuthority } from "./certificates.ts";
 import { type GrpcFarEnd, startGrpcFarEnd } from "./grpc-far-end.ts";
-import { type GrpcServerTls, protoText } from "./grpc-server.ts";
+import { type GrpcServerTls, protoIn } from "./grpc-server.ts";
 
 const opened: (() => void)[] = [];
 afterEach(() => {
@@ -22,7 +22,7 @@ const callsTo = (port: number, target: Partial<GrpcTarget> = { isPlain: true }):
   return calls;
 };
 
-const protos = readProtos([protoText("far-end.proto")]);
+const protos = readProtos([protoIn("far-end.yaml")]);
 if (!protos.ok) throw new Error(protos.error.detail);
 const methodOf = (name: string): GrpcCall["method"] => {
   const method = protos.value.method(`farend.v1.Enforcement/${name}`);

@@ -5,12 +5,12 @@ import {
   type GrpcReply,
   type GrpcServer,
   type GrpcServerTls,
-  protoText,
+  protoIn,
   startGrpcServer,
 } from "./grpc-server.ts";
 
 /**
- * A target system over gRPC (far-end.proto) that counts what really happened, by idempotency key, as test/fixtures/far-end.ts does
+ * A target system over gRPC (far-end.yaml) that counts what really happened, by idempotency key, as test/fixtures/far-end.ts does
  * over HTTP. In a test's own process it can be told to misbehave; run as a program it outlives any agent that is killed:
  * `node grpc-far-end.ts [answer delay ms]` prints its port and serves until it is ended.
  */
@@ -18,6 +18,8 @@ export type GrpcFarEnd = {
   readonly port: () => number;
   readonly counts: () => FarEndCounts;
   readonly present: () => readonly string[];
+  /** To be served elsewhere, with faults of another kind. */
+  readonly handlers: Readonly<Record<string, GrpcHandler>>;
   /** Somebody else's entry beside ours. */
   readonly addForeign: (target: string) => void;
   /** How the next calls of a method go; `undefined` is as usual. */
@@ -81,19 +83,24 @@ export const startGrpcFarEnd = async (
     Apply: serve("Apply", (message) => {
       const [target, key] = [text(message["target"]), text(message["key"])];
       if (target === "" || key === "") return { status: { code: status.INVALID_ARGUMENT, details: "target and key" } };
-      const changed = !entries.has(target);
+      const there = entries.get(target);
+      const changed = there === undefined;
       note("apply", key, target, changed);
       if (changed) {
         entries.set(target, { key, isOurs: true });
         effects[key] = (effects[key] ?? 0) + 1;
       }
-      return { messages: [{ changed }] };
+      return changed || there?.key === key
+        ? { messages: [{ changed }] }
+        : { status: { code: status.ALREADY_EXISTS, details: "it is there" } };
     }),
     Undo: serve("Undo", (message) => {
       const [target, key] = [text(message["target"]), text(message["key"])];
-      const changed = entries.has(target);
+      const changed = entries.get(target)?.key === key;
       note("undo", key, target, changed);
-      if (entries.delete(target)) undone[key] = (undone[key] ?? 0) + 1;
+      if (!changed) return { status: { code: status.NOT_FOUND, details: "no entry of this key" } };
+      entries.delete(target);
+      undone[key] = (undone[key] ?? 0) + 1;
       return { messages: [{ changed }] };
     }),
     Verify: serve("Verify", (message) => ({ messages: [{ present: entries.has(text(message["target"])) }] })),
@@ -104,7 +111,7 @@ export const startGrpcFarEnd = async (
   };
   const listen = async (port = 0): Promise<void> => {
     server = await startGrpcServer({
-      proto: protoText("far-end.proto"),
+      proto: protoIn("far-end.yaml"),
       service: "farend.v1.Enforcement",
       handlers,
       port,
@@ -115,6 +122,7 @@ export const startGrpcFarEnd = async (
   return {
     port: () => server.port,
     counts,
+    handlers,
     present: () => [...entries.keys()],
     addForeign: (target) => void entries.set(target, { key: "", isOurs: false }),
     misbehave: (method, fault) => void (fault === undefined ? faults.delete(method) : faults.set(method, fault)),

@@ -7,6 +7,7 @@ import {
   ServerCredentials,
   type ServerWritableStream,
 } from "@grpc/grpc-js";
+import { parseManifest } from "@reflex/edge-agent/connectors/rest/parse-manifest";
 import protobuf from "protobufjs";
 
 export type GrpcMessage = Readonly<Record<string, unknown>>;
@@ -14,6 +15,7 @@ export type GrpcMessage = Readonly<Record<string, unknown>>;
 export type GrpcReply = {
   readonly messages?: readonly GrpcMessage[];
   readonly status?: { readonly code: number; readonly details: string };
+  readonly trailers?: Readonly<Record<string, string>>;
 };
 export type GrpcHandler = (message: GrpcMessage, metadata: Readonly<Record<string, string>>) => Promise<GrpcReply>;
 export type GrpcServerTls = {
@@ -30,8 +32,12 @@ export type GrpcServer = {
   readonly cut: () => void;
 };
 
-export const conformanceFolder = import.meta.dirname;
-export const protoText = (name: string): string => readFileSync(join(conformanceFolder, name), "utf8");
+/** The proto file inside a manifest of this folder. */
+export const protoIn = (manifest: string): string => {
+  const parsed = parseManifest(manifest, readFileSync(join(import.meta.dirname, manifest), "utf8"));
+  if (!parsed.ok || parsed.value.grpc === undefined) throw new Error(`${manifest} holds no proto file`);
+  return parsed.value.grpc.proto;
+};
 
 /** One service of a proto text on loopback. Each method is served as a stream, which is what a unary answer is on the wire. */
 export const startGrpcServer = async (options: {
@@ -82,13 +88,19 @@ const served =
     const metadata = Object.fromEntries(
       Object.entries(call.metadata.getMap()).map(([name, value]) => [name, String(value)]),
     );
-    void handle(call.request, metadata).then(({ messages = [], status }) => {
+    void handle(call.request, metadata).then(({ messages = [], status, trailers = {} }) => {
       if (call.cancelled) return;
       for (const message of messages) call.write(message);
       if (status === undefined) call.end();
-      else call.emit("error", { ...status, metadata: new Metadata() });
+      else call.emit("error", { ...status, metadata: metadataOf(trailers) });
     });
   };
+
+const metadataOf = (named: Readonly<Record<string, string>>): Metadata => {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(named)) metadata.set(name, value);
+  return metadata;
+};
 
 const credentialsOf = (tls: GrpcServerTls | undefined): ServerCredentials =>
   tls === undefined

@@ -62,7 +62,11 @@ export const createGrpcAsk = (deps: {
     if (status === undefined) return err({ kind: "unknown", detail: credentials.conceal(sent.value.detail) });
     const content = contentOf(sent.value, template, method.value.isServerStream);
     if (!content.ok) return err({ kind: "unknown", detail: content.error });
-    const headers = { [wordsHeader]: credentials.conceal(sent.value.detail) };
+    const { retryAfterMs } = sent.value;
+    const headers = {
+      [wordsHeader]: credentials.conceal(sent.value.detail),
+      ...(retryAfterMs === undefined ? {} : { "retry-after": String(retryAfterMs / 1_000) }),
+    };
     return ok({ status, headers, content: content.value, isXml: false });
   };
 

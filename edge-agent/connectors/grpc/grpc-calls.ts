@@ -20,6 +20,8 @@ export type GrpcAnswer = {
   readonly status: number;
   readonly detail: string;
   readonly messages: readonly Readonly<Record<string, unknown>>[];
+  /** How long the far end asks to be left alone (`grpc-retry-pushback-ms` of gRPC's retry design, A6). */
+  readonly retryAfterMs?: number;
 };
 
 /** `unsent`: provably no byte of the call left this machine. `unknown`: it may have been read and acted on. */
