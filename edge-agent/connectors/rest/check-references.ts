@@ -24,13 +24,17 @@ type Scope = { readonly names: readonly string[]; readonly place: string };
  */
 export const checkReferences = (manifest: Manifest, problems: Problems): void => {
   const used = new Set<string>();
-  const check = createCheck(problems, used);
+  const origins = Object.entries(manifest.settings).flatMap(([name, { format }]) =>
+    format === "url" ? [`settings.${name}`] : [],
+  );
+  const check = createCheck(problems, used, origins);
   const settings = Object.keys(manifest.settings).map((name) => `settings.${name}`);
   const secrets = Object.keys(manifest.secrets).map((name) => `secrets.${name}`);
 
   check.named(manifest.headers, { names: settings, place: "in headers of every request" });
   for (const value of valuesOfAuth(manifest.auth))
     check.value(value, { names: [...settings, ...secrets], place: "in auth" });
+  if (manifest.auth.kind === "oauth2") check.base(manifest.auth.tokenUrl.base, { line: 1, column: 1 });
   if (manifest.auth.kind === "login")
     check.request(manifest.auth.request, { names: [...settings, ...secrets], place: "in auth" });
   for (const action of Object.values(manifest.actions)) checkAction(action, settings, check, problems);
@@ -211,7 +215,7 @@ const valuesOfRequest = (request: RequestTemplate): readonly Value[] => {
 
 type Check = ReturnType<typeof createCheck>;
 
-const createCheck = (problems: Problems, used: Set<string>) => {
+const createCheck = (problems: Problems, used: Set<string>, origins: readonly string[]) => {
   const value = (whole: Value, scope: Scope): void => {
     for (const part of everyPart(whole)) {
       if (part.kind === "reference") reference(part.path, part.at, scope);
@@ -271,6 +275,22 @@ const createCheck = (problems: Problems, used: Set<string>) => {
   const request = (one: RequestTemplate, scope: Scope): void => {
     for (const part of valuesOfRequest(one)) value(part, scope);
     checkPlaces(one, problems);
+    base(one.base, one.at);
+  };
+  /** Credentials go there: only the manifest's author or the site says where. */
+  const base = (one: Value | undefined, at: Position): void => {
+    if (one === undefined || (one.kind === "reference" && origins.includes(one.path))) return;
+    if (
+      one.kind === "literal" &&
+      typeof one.value === "string" &&
+      /^https:\/\/[A-Za-z0-9.-]+(?::\d+)?$/.test(one.value)
+    )
+      return;
+    problems.report(
+      one.kind === "reference" ? one.at : at,
+      "base is another origin, and this is none",
+      "write https://host, or $settings.x where settings has x: { format: url }",
+    );
   };
   const keep = (all: Keep, scope: Scope): void => {
     for (const kept of Object.values(all)) if ("when" in kept) clauses([kept.when], scope);
@@ -285,7 +305,7 @@ const createCheck = (problems: Problems, used: Set<string>) => {
     clauses(one.answered, scope);
     conditions(one.where, scope);
   };
-  return { value, matcher, clauses, named, request, readFirst, listing };
+  return { value, matcher, clauses, named, request, readFirst, listing, base };
 };
 
 const missingRoot = (root: string, siblings: readonly string[]): string | undefined => {
