@@ -5,6 +5,7 @@ import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { formats } from "./admit/normalise/recognise.ts";
+import { GrpcConfig } from "./connectors/grpc/config.ts";
 import { LdapConfig } from "./connectors/ldap/config.ts";
 import { OpenC2Config } from "./connectors/openc2/config.ts";
 import { RestConfig } from "./connectors/rest/config.ts";
@@ -78,6 +79,7 @@ const ConnectorConfig = Type.Union([
     },
     { additionalProperties: false },
   ),
+  GrpcConfig,
   LdapConfig,
   OpenC2Config,
   RestConfig,
