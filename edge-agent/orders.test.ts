@@ -237,6 +237,24 @@ describe("a person's order", () => {
   });
 });
 
+test("who holds the head key and floods an agent is heard a thousand times in ten minutes, and then again", async () => {
+  const world = createWorld();
+  const codes: string[] = [];
+  const flood = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index += 1) {
+      const order = world.orderOf({ kind: "reconcile", connector: "no-such" });
+      const taken = await world.orders.take(signBytes("order", order, keys.head));
+      if (!taken.ok) codes.push(taken.error.code);
+    }
+  };
+  await flood(1_001);
+  expect(codes).toEqual(["queue-full"]);
+  await world.time.advance(orderSecondsMax * 1_000 + 1);
+  await flood(1);
+  expect(codes).toHaveLength(1);
+  await world.close();
+});
+
 describe("an order that is not to be believed does nothing and is not answered", () => {
   test("another role's key, another agent, another kind of message", async () => {
     const world = createWorld();

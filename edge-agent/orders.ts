@@ -1,5 +1,5 @@
 import { isTerminal } from "@reflex/protocol/command-life";
-import { extensionSecondsMax, futureSkewSecondsMax, ttlSecondsMin } from "@reflex/protocol/limits";
+import { extensionSecondsMax, futureSkewSecondsMax, orderSecondsMax, ttlSecondsMin } from "@reflex/protocol/limits";
 import type { Order, OrderDo } from "@reflex/protocol/order";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
@@ -55,8 +55,8 @@ export type Orders = {
 };
 
 const orderBytesMax = 8 * 1024;
-/** Ids live ten minutes; hearing an older one again is harmless by what orders are, this only keeps repeats quiet. */
-const rememberedMax = 4_096;
+/** In the time that an order may live. A person undoing a bad night gives hundreds; whoever stole the head key wants more. */
+const ordersMax = 1_000;
 const answerAgainMs = 5_000;
 
 type Answer = Result<string, Refusal>;
@@ -64,7 +64,8 @@ type Waiting = { readonly order: Order; keptBy: readonly string[]; readonly canc
 
 export const createOrders = (deps: OrderDeps): Orders => {
   const { self, executor, crypto, timers, log } = deps;
-  const heard = new Set<string>();
+  /** When each order was heard; repeating one later than it lives is harmless, because it is expired then. */
+  const heard = new Map<string, number>();
   const waiting = new Map<string, Waiting[]>();
 
   /** A wall clock that was set back must not make an old order young: the last head says how late it is at least. */
@@ -79,22 +80,23 @@ export const createOrders = (deps: OrderDeps): Orders => {
     const { aud, order_id } = opened.value.value;
     if (aud.org !== self.org || aud.site !== self.site || aud.agent !== self.agent)
       return err(refusal("audience-wrong", `${aud.org}/${aud.site}/${aud.agent}`));
-    return heard.has(order_id) ? err(refusal("replayed", order_id)) : ok(opened.value.value);
+    if (heard.has(order_id)) return err(refusal("replayed", order_id));
+    return heard.size >= ordersMax
+      ? err(refusal("queue-full", `${ordersMax} orders in ${orderSecondsMax} s`))
+      : ok(opened.value.value);
   };
 
-  const remember = (orderId: string): void => {
-    heard.add(orderId);
-    for (const oldest of heard) {
-      if (heard.size <= rememberedMax) break;
-      heard.delete(oldest);
-    }
+  const forgetOld = (): void => {
+    const oldestMs = nowMs() - orderSecondsMax * 1_000;
+    for (const [orderId, heardMs] of heard) if (heardMs < oldestMs) heard.delete(orderId);
   };
 
   const take = async (envelope: Uint8Array): Promise<Result<void, Refusal>> => {
+    forgetOld();
     const opened = open(envelope);
     if (!opened.ok) return opened;
     const order = opened.value;
-    remember(order.order_id);
+    heard.set(order.order_id, nowMs());
     const timely = isTimely(order);
     const answer = timely.ok ? await carryOut(order) : timely;
     if (answer !== undefined) tell(order, answer);
