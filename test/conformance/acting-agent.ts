@@ -28,6 +28,8 @@ export type ActingAgent = {
   readonly commits: () => number;
   readonly deaths: () => number;
   readonly journal: () => Journal;
+  /** The one in use. */
+  readonly connector: () => Connector;
   readonly close: () => Promise<void>;
 };
 
@@ -197,6 +199,10 @@ export const startActingAgent = async (options: ActingAgentOptions): Promise<Act
     journal: () => {
       if (journal === undefined) throw new Error("no journal is open");
       return journal;
+    },
+    connector: () => {
+      if (connector === undefined) throw new Error("no connector is open");
+      return connector;
     },
     close: async () => {
       await booting;

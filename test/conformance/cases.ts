@@ -21,7 +21,7 @@ import {
   verifyTellsTheTruth,
 } from "./cases-of-life.ts";
 import { type CaseAnswer, callTimeoutMs, openStage, type Stage } from "./stage.ts";
-import type { CaseName, Subject } from "./subject.ts";
+import type { CaseName, Opened, Subject } from "./subject.ts";
 
 const cases: Readonly<Record<CaseName, (stage: Stage) => Promise<CaseAnswer>>> = {
   "apply twice is once": applyTwiceIsOnce,
@@ -65,11 +65,23 @@ export const runCase = async (subject: Subject, name: CaseName): Promise<CaseRes
       stage = await openStage(subject, opened);
       const answer = await cases[name](stage);
       return answer === undefined ? { kind: "pass" } : { kind: "not applicable", reason: answer.reason };
+    } catch (cause) {
+      return { kind: "fail", detail: [detailOf(cause), ...lastRequests(opened)].join("\n") };
     } finally {
       await stage?.close();
       await opened.close();
     }
   } catch (cause) {
-    return { kind: "fail", detail: cause instanceof Error ? cause.message : String(cause) };
+    return { kind: "fail", detail: detailOf(cause) };
   }
+};
+
+const detailOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+
+const requestsShownMax = 15;
+const lastRequests = ({ log }: Opened): readonly string[] => {
+  const lines = log?.() ?? [];
+  return lines.length === 0
+    ? []
+    : ["last at the far end:", ...lines.slice(-requestsShownMax).map((line) => `  ${line}`)];
 };

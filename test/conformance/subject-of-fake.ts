@@ -45,6 +45,7 @@ export const subjectOfFake = ({ fake: createFake, connector, addSame, ...subject
       present: async () => fake.present(),
       changes: async () => fake.changes(),
       faults: server.faults,
+      log: server.log,
       ...(addForeign === undefined ? {} : { addForeign: async () => addForeign() }),
       ...(addSame === undefined ? {} : { addSame: async () => addSame(fake) }),
       close: async () => {

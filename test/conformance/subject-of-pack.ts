@@ -28,12 +28,11 @@ export type PackSubject<F extends Fake> = Omit<FakedSubject, "name" | "fake" | "
 export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject => {
   const { pack, fake: createFake, settings = {}, secrets, sameId, addSame, ...rest } = subject;
   const id = sameId ?? rest.target.value;
-  const connector = (place: FakePlace): Connector =>
-    packConnector({ pack, place, settings: typeof settings === "function" ? settings(place) : settings, secrets });
   return subjectOfFake({
     ...rest,
     name: rest.name ?? pack,
-    connector,
+    connector: (place) =>
+      connectorOfPack(pack, place, typeof settings === "function" ? settings(place) : settings, secrets),
     fake: createFake,
     ...(addSame === undefined && createFake().addSame === undefined
       ? {}
@@ -41,35 +40,18 @@ export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject 
   });
 };
 
-/** A pack as a site would set it up, its secrets in files of the folder; not started yet. */
-export const packConnector = ({
-  pack,
-  place,
-  settings,
-  secrets,
-}: {
-  readonly pack: string;
-  readonly place: Pick<FakePlace, "url" | "caPem" | "folder">;
-  readonly settings: Settings;
-  readonly secrets: Readonly<Record<string, string>>;
-}): Connector => {
+/** Not started yet. */
+export const connectorOfPack = (
+  pack: string,
+  place: Pick<FakePlace, "url" | "caPem" | "folder">,
+  settings: Settings,
+  secrets: Readonly<Record<string, string>>,
+): Connector => {
+  const secretRefs = Object.entries(secrets).map(([name, text]) => [name, secretFile(place.folder, name, text)]);
+  const site = { baseUrl: place.url, settings, secrets: Object.fromEntries(secretRefs) };
   const built = createRest(
-    {
-      name: pack,
-      manifest: readPack(pack),
-      site: {
-        baseUrl: place.url,
-        settings,
-        secrets: Object.fromEntries(
-          Object.entries(secrets).map(([name, text]) => [name, secretFile(place.folder, name, text)]),
-        ),
-      },
-    },
-    {
-      calls: createHttpCalls({ ca: place.caPem }),
-      secrets: createSecrets({}),
-      clock: { nowMs: () => Date.now() },
-    },
+    { name: pack, manifest: readPack(pack), site },
+    { calls: createHttpCalls({ ca: place.caPem }), secrets: createSecrets({}), clock: { nowMs: () => Date.now() } },
   );
   if (!built.ok) throw new Error(`${pack}: ${built.error.detail}`);
   return built.value;

@@ -43,6 +43,8 @@ export type Opened = {
   readonly addForeign?: () => Promise<string>;
   /** Somebody else has already put in force exactly what we are about to do to `target`. */
   readonly addSame?: () => Promise<void>;
+  /** What the far end was asked and answered, newest last: shown when a case fails. */
+  readonly log?: () => readonly string[];
   /** Called once, when no call is under way any more. */
   readonly close: () => Promise<void>;
 };
