@@ -32,7 +32,12 @@ export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject 
     ...rest,
     name: rest.name ?? pack,
     connector: (place) =>
-      connectorOfPack(pack, place, typeof settings === "function" ? settings(place) : settings, secrets),
+      packConnector({
+        pack,
+        place,
+        settings: typeof settings === "function" ? settings(place) : settings,
+        secrets,
+      }),
     fake: createFake,
     ...(addSame === undefined && createFake().addSame === undefined
       ? {}
@@ -40,13 +45,15 @@ export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject 
   });
 };
 
+export type PackConnector = {
+  readonly pack: string;
+  readonly place: Pick<FakePlace, "url" | "caPem" | "folder">;
+  readonly settings: Settings;
+  readonly secrets: Readonly<Record<string, string>>;
+};
+
 /** Not started yet. */
-export const connectorOfPack = (
-  pack: string,
-  place: Pick<FakePlace, "url" | "caPem" | "folder">,
-  settings: Settings,
-  secrets: Readonly<Record<string, string>>,
-): Connector => {
+export const packConnector = ({ pack, place, settings, secrets }: PackConnector): Connector => {
   const secretRefs = Object.entries(secrets).map(([name, text]) => [name, secretFile(place.folder, name, text)]);
   const site = { baseUrl: place.url, settings, secrets: Object.fromEntries(secretRefs) };
   const built = createRest(

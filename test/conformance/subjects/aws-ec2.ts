@@ -8,7 +8,8 @@ const base = {
   pack: "aws-ec2",
   fake: createFakeEc2,
   settings: { region: fakeEc2Region, prefix_list: fakePrefixList, quarantine_group: fakeQuarantineGroup },
-  secrets: { access_key: fakeAwsAccessKey, secret_key: fakeAwsSecretKey },
+  // Temporary credentials, as an instance role gives them.
+  secrets: { access_key: fakeAwsAccessKey, secret_key: fakeAwsSecretKey, session_token: "FwoGZXIvYXdzEBYaDEXAMPLETOKEN" },
 } as const;
 
 export const subjects: readonly Subject[] = [
