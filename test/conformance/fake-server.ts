@@ -121,6 +121,8 @@ export const startFakeServer = async (
       case "stale read":
         return send(response, earlier ?? fresh);
       case "slow body":
+        // An answer without a body cannot drip: it is whole, and its connection is used again.
+        if (fresh.status === 204) return send(response, fresh);
         hanging.add(incoming.socket);
         return drip(response, fresh);
       case "reset after handling":
