@@ -1,4 +1,4 @@
-import { createFakeEc2, fakeEc2Region, fakePrefixList, fakeQuarantineGroup } from "../fakes/aws-ec2.ts";
+import { createFakeEc2, fakeEc2Region, fakeInstances, fakePrefixList, fakeQuarantineGroup } from "../fakes/aws-ec2.ts";
 import { fakeAwsAccessKey, fakeAwsSecretKey } from "../fakes/aws-signature.ts";
 import { illegalAddresses, illegalNetworks } from "../illegal-targets.ts";
 import type { Subject } from "../subject.ts";
@@ -9,7 +9,11 @@ const base = {
   fake: createFakeEc2,
   settings: { region: fakeEc2Region, prefix_list: fakePrefixList, quarantine_group: fakeQuarantineGroup },
   // Temporary credentials, as an instance role gives them.
-  secrets: { access_key: fakeAwsAccessKey, secret_key: fakeAwsSecretKey, session_token: "FwoGZXIvYXdzEBYaDEXAMPLETOKEN" },
+  secrets: {
+    access_key: fakeAwsAccessKey,
+    secret_key: fakeAwsSecretKey,
+    session_token: "FwoGZXIvYXdzEBYaDEXAMPLETOKEN",
+  },
 } as const;
 
 export const subjects: readonly Subject[] = [
@@ -32,9 +36,7 @@ export const subjects: readonly Subject[] = [
     action: "isolate_host",
     target: { type: "host", value: "web-1" },
     otherTarget: { type: "host", value: "web-2" },
-    notApplicable: {
-      "what was so before stays so": "the quarantine group is Reflex's alone: what is in it already is not acted on",
-    },
+    sameId: fakeInstances[0].id,
     // Two machines are called batch; in a filter * and ? stand for anything.
     illegalTargets: ["batch", "nobody", "web-?", "*", "web-1\nweb-2"].map((value) => ({ type: "host", value })),
   }),

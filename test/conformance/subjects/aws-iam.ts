@@ -14,10 +14,6 @@ export const subjects: readonly Subject[] = [
   subjectOfPack({
     ...base,
     action: "disable_key",
-    notApplicable: {
-      "stale read":
-        "a key does not say who switched it off: a read older than our own undo looks like somebody else's doing, and is reported as stuck",
-    },
     target: { type: "key", value: alice.keys[0] },
     otherTarget: { type: "key", value: alice.keys[1] },
     illegalTargets: ["AKIANOBODY0000000001", "ASIATEMPORARY0000001", "AKIA&UserName=bob", ""].map((value) => ({
@@ -28,7 +24,6 @@ export const subjects: readonly Subject[] = [
   subjectOfPack({
     ...base,
     action: "disable_user",
-    notApplicable: { "what was so before stays so": "the policy of that name is Reflex's alone" },
     target: { type: "user", value: alice.name },
     otherTarget: { type: "user", value: bob.name },
     illegalTargets: ["nobody", "alice&UserName=bob", "a/b", "al*"].map((value) => ({ type: "user", value })),

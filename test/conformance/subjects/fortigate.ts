@@ -11,10 +11,6 @@ export const subjects: readonly Subject[] = [
     otherTarget: { type: "address", value: "2001:db8::9" },
     illegalTargets: illegalAddresses,
     fake: createFakeFortigate,
-    notApplicable: {
-      "stale read":
-        "a ban does not say whose it is: a read older than our own undo looks like somebody else's ban; it ends by itself, and is reported as stuck",
-    },
     secrets: { api_token: fakeFortigateToken },
   }),
 ];

@@ -8,7 +8,6 @@ const base = {
   fake: createFakeOpnsense,
   secrets: { key: fakeOpnsenseKey, secret: fakeOpnsenseSecret },
   notApplicable: {
-    "what was so before stays so": "the alias is Reflex's alone, and does not say who put something there",
     "lists ours alone":
       "entries of an alias have no owner: the alias is Reflex's alone, and what else is in it is reported",
   },

@@ -12,8 +12,5 @@ export const subjects: readonly Subject[] = [
     illegalTargets: illegalAddresses,
     fake: createFakePanOs,
     secrets: { api_key: fakePanOsKey },
-    notApplicable: {
-      "what was so before stays so": "the tag is Reflex's alone, and does not say who put something there",
-    },
   }),
 ];
