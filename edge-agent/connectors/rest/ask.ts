@@ -9,6 +9,7 @@ import type { Credentials } from "./credentials.ts";
 import type { Manifest, RequestTemplate } from "./manifest.ts";
 import { valuesAt } from "./pointer.ts";
 import { type Answer, readAnswer } from "./read-answer.ts";
+import { retryAfterMs } from "./retry-after.ts";
 import type { TokenFailure } from "./token-store.ts";
 
 /** Why there is no answer to go by. `unfit`: nothing was sent, because a value does not fit. */
@@ -101,21 +102,33 @@ const tokenMsMax = 4_000;
 
 const failedToken = (failure: TokenFailure): Result<never, AskFailure> => err(failure);
 
+/** Why nothing was read; with what the far end says about when to ask again. */
+export type ReadFailure = Refusal & { readonly status?: number; readonly retryAfterMs?: number };
+
 /** Reading changes nothing, so a failed one is tried again, unless the answer was a clear no. */
-export const refusalOfRead = (failure: AskFailure): Refusal => {
+export const failureOfRead = (failure: AskFailure): ReadFailure => {
   switch (failure.kind) {
     case "unfit":
       return failure.refusal;
     case "refused":
       return refusal("unauthorised", failure.detail);
-    default:
+    case "unsent": {
+      const { detail, retryAfterMs: waitMs } = failure;
+      return { ...refusal("unreachable", detail), ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
+    }
+    case "unknown":
       return refusal("unreachable", failure.detail);
   }
 };
 
-export const refusalOfAnswer = (answer: Answer, words: string): Refusal => {
-  const { status } = answer;
-  if (status === 401 || status === 403) return refusal("unauthorised", words);
-  if (status >= 400 && status <= 499 && status !== 408 && status !== 429) return refusal("connector-refused", words);
-  return refusal("unreachable", words);
+export const failureOfAnswer = ({ status, headers }: Answer, words: string, nowMs: number): ReadFailure => {
+  if (status === 401 || status === 403) return { ...refusal("unauthorised", words), status };
+  if (status >= 400 && status <= 499 && status !== 408 && status !== 429) {
+    return { ...refusal("connector-refused", words), status };
+  }
+  const waitMs = retryAfterMs(headers, nowMs);
+  return { ...refusal("unreachable", words), status, ...(waitMs === undefined ? {} : { retryAfterMs: waitMs }) };
 };
+
+/** For whoever takes a plain refusal. */
+export const refusalOf = ({ code, detail }: ReadFailure): Refusal => ({ code, detail });

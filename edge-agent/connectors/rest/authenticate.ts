@@ -180,19 +180,21 @@ const sign = async (
   auth: Auth & { kind: "sigv4" },
   { credentials, clock }: Deps,
 ): Promise<Result<Authenticated, TokenFailure>> => {
-  const texts = credentials.texts([
-    auth.service,
-    auth.region,
-    auth.accessKey,
-    auth.secretKey,
-    ...(auth.sessionToken === undefined ? [] : [auth.sessionToken]),
-  ]);
+  const bindings = credentials.bindings();
+  if (!bindings.ok) return notSent(bindings.error.detail);
+  const { sessionToken: session } = auth;
+  // Long-lived keys have none.
+  const hasSession = session !== undefined && !(session.kind === "reference" && !bindings.value.has(session.path));
+  const values = [auth.service, auth.region, auth.accessKey, auth.secretKey, ...(hasSession ? [session] : [])];
+  const texts = credentials.texts(values);
   if (!texts.ok) return notSent(texts.error.detail);
   const [service = "", region = "", accessKeyId = "", secretAccessKey = "", sessionToken] = texts.value;
   const signer = new SignatureV4({
     service,
     region,
     sha256: Sha256,
+    // The signature covers the body; only S3 wants its hash in a header as well.
+    applyChecksum: service === "s3",
     credentials: { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) },
   });
   const url = new URL(request.url);

@@ -1,8 +1,8 @@
-import { type Refusal, refusal } from "@reflex/protocol/refusal";
+import { refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { ApplyOutcome, UndoOutcome, VerifyOutcome } from "../contract.ts";
 import type { Ask, AskFailure } from "./ask.ts";
-import { refusalOfAnswer, refusalOfRead } from "./ask.ts";
+import { failureOfAnswer, failureOfRead, type ReadFailure } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import type { BoundRequest } from "./bind-request.ts";
 import type { Reader } from "./list-items.ts";
@@ -57,7 +57,7 @@ export const undoChange = async (
 ): Promise<UndoOutcome> => {
   if (isSoBefore(change, bindings)) return { kind: "undone", detail: "it was so before, and stays so" };
   const ready = await prepare(deps, change, bindings, untilMs);
-  if (!ready.ok) return { kind: "retry", detail: ready.error.detail };
+  if (!ready.ok) return { kind: "retry", detail: ready.error.detail, ...waitOfRead(ready.error) };
   if (ready.value === undefined) return { kind: "undone", detail: "it is not there" };
   const sent = await deps.ask({
     template: change.request,
@@ -81,7 +81,7 @@ export const undoChange = async (
   return rest === undefined ? { kind: "undone" } : { kind: "retry", detail: `half undone: ${rest}` };
 };
 
-const isSoBefore = ({ unless = [] }: Change, bindings: Bindings): boolean =>
+export const isSoBefore = ({ unless = [] }: Change, bindings: Bindings): boolean =>
   unless.some(([reference, matcher]) => {
     const captured = bindings.get(reference.path);
     return captured !== undefined && matches(matcher, Array.isArray(captured) ? captured : [captured], bindings);
@@ -95,7 +95,7 @@ const prepare = async (
   { find, read, guarded }: Change,
   known: Bindings,
   untilMs: number,
-): Promise<Result<Ready | undefined, Refusal>> => {
+): Promise<Result<Ready | undefined, ReadFailure>> => {
   const bindings = new Map<string, Json>(known);
   if (find !== undefined) {
     const items = await deps.reader.readItems(find, bindings, untilMs);
@@ -116,9 +116,9 @@ const prepare = async (
   }
   if (read === undefined) return ok({ bindings, adjust: (request) => request });
   const answer = await deps.ask({ template: read.request, bindings, untilMs, isList: true });
-  if (!answer.ok) return err(refusalOfRead(answer.error));
+  if (!answer.ok) return err(failureOfRead(answer.error));
   if (!isAnswered(read.answered, answer.value, bindings))
-    return err(refusalOfAnswer(answer.value, deps.wordsOf(answer.value)));
+    return err(failureOfAnswer(answer.value, deps.wordsOf(answer.value), deps.nowMs()));
   const kept = keptOf(read.keep, answer.value, bindings);
   if ("missing" in kept) return err(refusal("connector-refused", `the answer has no ${kept.missing}`));
   for (const [name, value] of kept.kept) bindings.set(`read.${name}`, value);
@@ -131,8 +131,13 @@ const prepare = async (
   return ok({ bindings, adjust: (request) => ({ ...request, headers: { ...request.headers, "if-match": etag } }) });
 };
 
-const notApplied = (why: Refusal): ApplyOutcome =>
-  why.code === "unreachable" ? { kind: "retry", detail: why.detail } : { kind: "refused", ...why };
+const waitOfRead = ({ retryAfterMs: waitMs }: ReadFailure): { retryAfterMs?: number } =>
+  waitMs === undefined ? {} : { retryAfterMs: waitMs };
+
+const notApplied = (why: ReadFailure): ApplyOutcome =>
+  why.code === "unreachable"
+    ? { kind: "retry", detail: why.detail, ...waitOfRead(why) }
+    : { kind: "refused", code: why.code, detail: why.detail };
 
 const failedApply = (failure: AskFailure): ApplyOutcome => {
   switch (failure.kind) {

@@ -1,6 +1,6 @@
-import { type Refusal, refusal } from "@reflex/protocol/refusal";
+import { refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
-import { type Ask, type AskFailure, refusalOfAnswer, refusalOfRead } from "./ask.ts";
+import { type Ask, type AskFailure, failureOfAnswer, failureOfRead, type ReadFailure } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import { type BoundRequest, encodeText } from "./bind-request.ts";
 import type { Clauses, Conditions, Pages, RequestTemplate } from "./manifest.ts";
@@ -23,16 +23,16 @@ export type Reader = {
     asked: Asked,
     bindings: Bindings,
     untilMs: number,
-  ) => Promise<Result<readonly Answer[], Refusal & { readonly status?: number }>>;
+  ) => Promise<Result<readonly Answer[], ReadFailure>>;
   /** The entries for which the conditions hold. */
   readonly readItems: (
     listing: Asked & { readonly items: Pointer; readonly where: Conditions },
     bindings: Bindings,
     untilMs: number,
-  ) => Promise<Result<readonly unknown[], Refusal & { readonly status?: number }>>;
+  ) => Promise<Result<readonly unknown[], ReadFailure>>;
 };
 
-export const createReader = (ask: Ask, wordsOf: (answer: Answer) => string): Reader => {
+export const createReader = (ask: Ask, wordsOf: (answer: Answer) => string, nowMs: () => number): Reader => {
   const readPages: Reader["readPages"] = async (asked, bindings, untilMs) => {
     const answers: Answer[] = [];
     let adjust: ((request: BoundRequest) => BoundRequest) | undefined = (request) => request;
@@ -46,9 +46,9 @@ export const createReader = (ask: Ask, wordsOf: (answer: Answer) => string): Rea
         adjust,
         isList: true,
       });
-      if (!answer.ok) return err(refusalOfRead(answer.error));
+      if (!answer.ok) return err(failureOfRead(answer.error));
       if (!isAnswered(asked.answered, answer.value, bindings)) {
-        return err({ ...refusalOfAnswer(answer.value, wordsOf(answer.value)), status: answer.value.status });
+        return err(failureOfAnswer(answer.value, wordsOf(answer.value), nowMs()));
       }
       answers.push(answer.value);
       adjust = nextPage(asked.pages, answer.value, answers.length);

@@ -3,7 +3,7 @@ import { entityValueLengthMax } from "@reflex/protocol/limits";
 import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { InForce, Resolved, VerifyOutcome } from "../contract.ts";
-import { refusalOfAnswer, refusalOfRead } from "./ask.ts";
+import { failureOfAnswer, failureOfRead, refusalOf } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import type { StepDeps } from "./change-step.ts";
 import type { ActionList, Clauses, Description, ReadFirst, Resolve, Verify } from "./manifest.ts";
@@ -25,11 +25,7 @@ export const resolveTarget = async (
   const items = await reader.readItems(resolve, bindings, untilMs);
   if (!items.ok) {
     const isNone = items.error.status === 404;
-    return err(
-      isNone
-        ? refusal("target-unresolved", "the product does not know the target")
-        : { code: items.error.code, detail: items.error.detail },
-    );
+    return err(isNone ? refusal("target-unresolved", "the product does not know the target") : refusalOf(items.error));
   }
   const [item, ...others] = items.value;
   if (item === undefined) return err(refusal("target-unresolved", "the product does not know the target"));
@@ -44,7 +40,7 @@ export const resolveTarget = async (
   described.set("resolved.label", parts[0]?.label ?? String(id));
   for (const step of resolve.then) {
     const pages = await reader.readPages(step, described, untilMs);
-    if (!pages.ok) return err({ code: pages.error.code, detail: pages.error.detail });
+    if (!pages.ok) return err(refusalOf(pages.error));
     const things = pages.value.flatMap(({ content }) =>
       step.item === undefined ? [content] : valuesAt(content, step.item),
     );
@@ -94,16 +90,16 @@ const isEntity = ({ type, value }: { readonly type: EntityType; readonly value: 
 const undoDataBytesMax = 64 * 1024;
 
 export const captureBefore = async (
-  { ask, wordsOf }: StepDeps,
+  { ask, wordsOf, nowMs }: StepDeps,
   capture: ReadFirst,
   bindings: Bindings,
   untilMs: number,
   isRevealedBy: (text: string) => boolean,
 ): Promise<Result<string, Refusal>> => {
   const answer = await ask({ template: capture.request, bindings, untilMs, isList: true });
-  if (!answer.ok) return err(refusalOfRead(answer.error));
+  if (!answer.ok) return err(refusalOf(failureOfRead(answer.error)));
   if (!isAnswered(capture.answered, answer.value, bindings))
-    return err(refusalOfAnswer(answer.value, wordsOf(answer.value)));
+    return err(refusalOf(failureOfAnswer(answer.value, wordsOf(answer.value), nowMs())));
   const kept = keptOf(capture.keep, answer.value, bindings);
   if ("missing" in kept)
     return err(refusal("connector-refused", `the answer has no ${kept.missing}, which undo needs`));
@@ -159,7 +155,7 @@ export const listIds = async (
   action: InForce["action"],
 ): Promise<Result<readonly InForce[], Refusal>> => {
   const items = await reader.readItems(list, bindings, untilMs);
-  if (!items.ok) return err({ code: items.error.code, detail: items.error.detail });
+  if (!items.ok) return err(refusalOf(items.error));
   const ids = items.value.map((item) => valuesAt(item, list.id)[0]);
   if (!ids.every((id) => typeof id === "string" || typeof id === "number")) {
     return err(refusal("connector-refused", `an entry of the list has no ${list.id.text}`));

@@ -74,6 +74,7 @@ export const connectorOf = (
         more.secrets ?? Object.fromEntries(Object.keys(manifest.secrets).map((name) => [`env:${name}`, token])),
       ),
       clock: { nowMs: () => clock.atMs },
+      pause: async () => undefined,
     },
   );
   if (!made.ok) throw new Error(made.error.detail);

@@ -7,14 +7,16 @@ import type { HttpCalls } from "../http-call.ts";
 import type { Secrets } from "../secrets-port.ts";
 import { type Ask, createAsk } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
-import { applyChange, type StepDeps, undoChange } from "./change-step.ts";
+import { captureSettled } from "./capture-settled.ts";
+import { applyChange, isSoBefore, type StepDeps, undoChange } from "./change-step.ts";
 import { createCredentials } from "./credentials.ts";
 import { createReader } from "./list-items.ts";
-import type { Action, Manifest } from "./manifest.ts";
+import type { Action, Change, Manifest } from "./manifest.ts";
 import type { Answer } from "./read-answer.ts";
 import { captureBefore, listIds, resolveTarget, verifyTarget } from "./read-step.ts";
 import { checkSite, type Site } from "./site-settings.ts";
 import { bindingsOfCall, capturedBindings } from "./target-bindings.ts";
+import { createTurns } from "./turns.ts";
 import type { Json } from "./value.ts";
 
 export type RestOptions = {
@@ -22,12 +24,18 @@ export type RestOptions = {
   readonly manifest: Manifest;
   readonly site: Site;
 };
-export type RestDeps = { readonly calls: HttpCalls; readonly secrets: Secrets; readonly clock: Clock };
+export type RestDeps = {
+  readonly calls: HttpCalls;
+  readonly secrets: Secrets;
+  readonly clock: Clock;
+  /** Between two reads of one state; left out: real time. */
+  readonly pause?: (ms: number) => Promise<void>;
+};
 
 /** A connector that is nothing but a manifest, a site's settings and this engine. Refused where the two do not fit. */
 export const createRest = (
   { name, manifest, site }: RestOptions,
-  { calls, secrets, clock }: RestDeps,
+  { calls, secrets, clock, pause }: RestDeps,
 ): Result<Connector, Refusal> => {
   const checked = checkSite(manifest, site);
   if (!checked.ok) return checked;
@@ -41,6 +49,7 @@ export const createRest = (
       clock,
       ...createAsk({ manifest, baseUrl, credentials, calls, clock }),
       isRevealedBy: credentials.isRevealedBy,
+      ...(pause === undefined ? {} : { pause }),
       start: async () => {
         const readable = credentials.bindings();
         return readable.ok ? ok(undefined) : readable;
@@ -59,6 +68,7 @@ export type ManifestConnectorParts = Pick<Connector, "name" | "start" | "stop"> 
   /** An answer in words, for people, without anything secret. */
   readonly wordsOf: (answer: Answer) => string;
   readonly isRevealedBy: (text: string) => boolean;
+  readonly pause?: (ms: number) => Promise<void>;
 };
 
 /** The executor gives a call 5 s; ours ends first, so that it can say what it knows. */
@@ -68,7 +78,7 @@ const listMsMax = 30_000;
 
 export const createManifestConnector = (parts: ManifestConnectorParts): Connector => {
   const { name, manifest, settings, clock, ask, wordsOf } = parts;
-  const deps: StepDeps = { ask, wordsOf, reader: createReader(ask, wordsOf), nowMs: () => clock.nowMs() };
+  const deps: StepDeps = { ask, wordsOf, reader: createReader(ask, wordsOf, clock.nowMs), nowMs: () => clock.nowMs() };
   const until = (): number => clock.nowMs() + stepMsMax;
 
   type Place = { readonly action: Action; readonly bindings: Bindings };
@@ -103,6 +113,14 @@ export const createManifestConnector = (parts: ManifestConnectorParts): Connecto
   };
   const isResolving = Object.values(manifest.actions).some((action) => action.resolve !== undefined);
 
+  const takeTurns = createTurns();
+  /** Two of our own writes to one list would only be in each other's way; whoever waited too long has sent nothing. */
+  const inTurn = async <T>(change: Change, untilMs: number, run: () => Promise<T>): Promise<T | Waited> => {
+    const { guarded } = change;
+    if (guarded === undefined || guarded.kind === "alone") return run();
+    return takeTurns(async () => (clock.nowMs() < untilMs ? run() : waitedTooLong));
+  };
+
   const undo = async (call: ConnectorCall): Promise<UndoOutcome> => {
     const place = placeOf(call);
     // What could never be put in force is not in force.
@@ -110,7 +128,9 @@ export const createManifestConnector = (parts: ManifestConnectorParts): Connecto
     const change = place.value.action.undo;
     if (change === undefined) return { kind: "undone", detail: "nothing stays that could be taken back" };
     const untilMs = until();
-    return undoChange(deps, change, place.value.bindings, untilMs, () => verifyPlace(place.value, untilMs));
+    return inTurn(change, untilMs, () =>
+      undoChange(deps, change, place.value.bindings, untilMs, () => verifyPlace(place.value, untilMs)),
+    );
   };
 
   const listInForce = async (): Promise<Result<readonly InForce[], Refusal>> => {
@@ -145,14 +165,24 @@ export const createManifestConnector = (parts: ManifestConnectorParts): Connecto
       if (!place.ok) return place;
       const { action, bindings } = place.value;
       if (action.capture === undefined) return ok("");
-      return captureBefore(deps, action.capture, bindings, until(), parts.isRevealedBy);
+      const { capture, apply, undo: undoing } = action;
+      const untilMs = until();
+      return captureSettled(
+        () => captureBefore(deps, capture, bindings, untilMs, parts.isRevealedBy),
+        (undoData) => {
+          const known = new Map<string, Json>([...bindings, ...capturedBindings(undoData)]);
+          return isSoBefore(apply, known) || (undoing !== undefined && isSoBefore(undoing, known));
+        },
+        parts.pause,
+      );
     },
     apply: async (call) => {
       const place = placeOf(call);
       if (!place.ok) return { kind: "refused", ...place.error };
       const untilMs = until();
-      return applyChange(deps, place.value.action.apply, place.value.bindings, untilMs, () =>
-        verifyPlace(place.value, untilMs),
+      const { apply } = place.value.action;
+      return inTurn(apply, untilMs, () =>
+        applyChange(deps, apply, place.value.bindings, untilMs, () => verifyPlace(place.value, untilMs)),
       );
     },
     verify: async (call) => {
@@ -164,6 +194,9 @@ export const createManifestConnector = (parts: ManifestConnectorParts): Connecto
     stop: parts.stop,
   };
 };
+
+const waitedTooLong = { kind: "retry", detail: "other changes of the same list came first" } as const;
+type Waited = typeof waitedTooLong;
 
 const entriesOf = ({ actions }: Manifest): readonly (readonly [ActionName, Action])[] =>
   Object.entries(actions).filter((entry): entry is [ActionName, Action] => isActionName(entry[0]));
