@@ -66,13 +66,15 @@ export const serverErrorStorm = async (stage: Stage): Promise<CaseAnswer> => {
   }
   if (cannotFail(stage, "5xx after handling") !== undefined) return passed;
   const effects = (await stage.count("apply")) ?? 0;
+  // What cannot be taken back is still there from the lives before.
+  const beforeLast = await stage.present();
   await withAgent(stage, {}, async (agent) => {
     faults?.set({ name: "5xx after handling", times: 3 });
     const id = await plan(agent, stage);
     const row = await agent.reaches(id, comesToRest(stage));
     faults?.clear();
     if (stage.traits.canVerify) assert.equal(row.state, "in_force", `after three server errors: ${row.detail}`);
-    if (row.state === "in_force") assert.equal(added(before, await stage.present()).length, 1);
+    if (row.state === "in_force") assert.equal(added(beforeLast, await stage.present()).length, 1);
     faults?.set({ name: "5xx after handling", times: 3 });
     agent.moveClock(pastTtlMs);
     await agent.reaches(id, ended);
@@ -84,13 +86,16 @@ export const serverErrorStorm = async (stage: Stage): Promise<CaseAnswer> => {
   return passed;
 };
 
+/** One, and as many as the executor takes for the truth. */
+const staleReads = [1, 2];
+
 export const staleRead = async (stage: Stage): Promise<CaseAnswer> => {
   const cannot = cannotFail(stage, "stale read");
   if (cannot !== undefined) return cannot;
   const { faults } = stage.opened;
   const before = await stage.present();
   // "Not there" for a while after it was applied, then "still there" for a while after it was taken back.
-  for (const times of [1, 3, 6]) {
+  for (const times of staleReads) {
     // Read once as things are, so that this is what stale reads say.
     const connector = await stage.restart();
     const call = await stage.prepare(connector, stage.subject.target);

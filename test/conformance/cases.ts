@@ -20,6 +20,7 @@ import {
   undoTwice,
   verifyTellsTheTruth,
 } from "./cases-of-life.ts";
+import { secretsStaySecret } from "./cases-of-secrets.ts";
 import { type CaseAnswer, callTimeoutMs, openStage, type Stage } from "./stage.ts";
 import type { CaseName, Opened, Subject } from "./subject.ts";
 
@@ -44,6 +45,7 @@ const cases: Readonly<Record<CaseName, (stage: Stage) => Promise<CaseAnswer>>> =
   "slow body bounded": slowBodyBounded,
   "5xx storm": serverErrorStorm,
   "restart between steps": restartBetweenSteps,
+  "secrets stay secret": secretsStaySecret,
 };
 
 export type CaseResult =

@@ -21,6 +21,8 @@ export type FakeServer = {
   readonly faults: FaultControl;
   /** As they were answered, newest last: for the author of a connector who wonders. */
   readonly log: () => readonly string[];
+  /** Passwords, keys and tokens it was shown so far: what may be found nowhere else. */
+  readonly secrets: () => readonly string[];
   readonly close: () => Promise<void>;
 };
 
@@ -63,10 +65,12 @@ export const startFakeServer = async (
   /** What each question was answered last, for reads that will be stale. */
   const lastAnswers = new Map<string, FakeAnswer>();
   const lines: string[] = [];
+  const secrets = new Set<string>();
   let calls = 0;
   let fault: Fault | undefined;
   let befallen = 0;
   let passed = 0;
+  let hasChangedSince = false;
 
   /** Whether it is this call's turn to go wrong; asked once for each call that the fault is for. */
   const strikes = (): boolean => {
@@ -83,6 +87,7 @@ export const startFakeServer = async (
   const serve = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     calls += 1;
     const request = await readRequest(incoming);
+    for (const secret of secretsIn(request)) secrets.add(secret);
     const note = (said: string): void => {
       lines.push(`${request.method} ${incoming.url ?? ""} -> ${said}`);
       if (lines.length > logLinesMax) lines.shift();
@@ -95,20 +100,21 @@ export const startFakeServer = async (
       return void incoming.socket.destroy();
     }
     if (isStruckFirst && (name === "429" || name === "5xx before handling")) {
-      const answer = turnedAway(name, befallen);
+      const answer = turnedAway(name, befallen, request);
       note(`${answer.status}, on purpose`);
       return send(response, answer);
     }
     const before = await handler.changeCount();
     const fresh = await handler.handle(request);
     const hasChanged = (await handler.changeCount()) !== before;
+    if (hasChanged) hasChangedSince = true;
     const key = `${request.method} ${incoming.url ?? ""} ${request.text}`;
     const earlier = lastAnswers.get(key);
-    if (name !== "stale read") lastAnswers.set(key, fresh);
+    if (name !== "stale read" || !hasChangedSince) lastAnswers.set(key, fresh);
     const isStruck =
       isStruckFirst ||
       (hasChanged && isForChanges && strikes()) ||
-      (!hasChanged && earlier !== undefined && name === "stale read" && strikes());
+      (!hasChanged && hasChangedSince && earlier !== undefined && name === "stale read" && strikes());
     note(isStruck ? `${fresh.status}, but ${name}` : String(fresh.status));
     if (!isStruck) return send(response, fresh);
     switch (name) {
@@ -159,12 +165,14 @@ export const startFakeServer = async (
     url: `${isTls ? "https" : "http"}://localhost:${(server.address() as AddressInfo).port}`,
     caPem: authority.caPem,
     log: () => lines,
+    secrets: () => [...secrets],
     faults: {
       can: faultNames.filter((one) => isTls || one !== "TLS name mismatch"),
       set: (next) => {
         fault = next;
         befallen = 0;
         passed = 0;
+        hasChangedSince = false;
         if (next.name !== "TLS name mismatch") return;
         tls?.setSecureContext(wrong);
         cut(sockets);
@@ -205,10 +213,32 @@ const readRequest = async (incoming: IncomingMessage): Promise<FakeRequest> => {
   };
 };
 
-const turnedAway = (name: "429" | "5xx before handling", count: number): FakeAnswer =>
-  name === "429"
-    ? { status: 429, headers: { "retry-after": String(retryAfterSeconds) }, text: "slow down" }
-    : { status: count % 2 === 1 ? 500 : 503, text: "upstream trouble" };
+/** A server in trouble says more than it should: all that it was sent, in every place where errors are told. */
+const turnedAway = (name: "429" | "5xx before handling", count: number, { headers }: FakeRequest): FakeAnswer => {
+  if (name === "429") return { status: 429, headers: { "retry-after": String(retryAfterSeconds) }, text: "slow down" };
+  const message = `upstream trouble with ${JSON.stringify(headers)}`;
+  const json = {
+    message,
+    detail: message,
+    errorSummary: message,
+    error: { message, reason: message },
+    errors: [{ message }],
+  };
+  return { status: count % 2 === 1 ? 500 : 503, json };
+};
+
+const secretHeaders = ["authorization", "cookie", "x-api-key", "x-auth-token", "x-pan-key"];
+const secretField = /(?:"|^|&)\w*(?:password|secret|token)\w*"?\s*[:=]\s*"?([^"&\s]+)/gi;
+/** Shorter ones are found everywhere by chance. */
+const secretCharsMin = 8;
+
+const secretsIn = ({ headers, text }: FakeRequest): string[] => {
+  const shown = secretHeaders.map((name) => headers[name] ?? "").map((value) => value.replace(/^[A-Za-z0-9]+ /, ""));
+  const basic = /^Basic (.+)$/.exec(headers["authorization"] ?? "")?.[1] ?? "";
+  const password = Buffer.from(basic, "base64").toString("utf8").split(":").slice(1).join(":");
+  const fields = [...text.matchAll(secretField)].map(([, value]) => decodeURIComponent(value ?? ""));
+  return [...shown, password, ...fields].filter((value) => value.length >= secretCharsMin);
+};
 
 const bodyOf = ({ json, text }: FakeAnswer): string => (json === undefined ? (text ?? "") : JSON.stringify(json));
 const headersOf = (answer: FakeAnswer): Record<string, string> => ({

@@ -17,6 +17,7 @@ const seenBy: Readonly<Record<ToyFlaw, CaseName>> = {
   "lists everything": "lists ours alone",
   "ignores Retry-After": "429 waits as asked",
   "waits for ever": "slow body bounded",
+  "tells its password": "secrets stay secret",
 };
 
 describe.concurrent("the kit sees a connector that", () => {

@@ -21,12 +21,20 @@ export type FakedSubject = Omit<Subject, "open"> & {
   readonly fake: () => Fake;
   /** A connector that is not started yet. */
   readonly connector: (place: FakePlace) => Connector | Promise<Connector>;
+  /** Secrets that never leave the connector: keys that sign. Those that the fake is shown it notes by itself. */
+  readonly planted?: readonly string[];
   /** Puts in force at the fake, as somebody else, exactly what we are about to do to `target`. */
   readonly addSame?: (fake: Fake) => void;
 };
 
 /** A subject whose target is a fake behind TLS, with every fault the kit knows. */
-export const subjectOfFake = ({ fake: createFake, connector, addSame, ...subject }: FakedSubject): Subject => ({
+export const subjectOfFake = ({
+  fake: createFake,
+  connector,
+  addSame,
+  planted,
+  ...subject
+}: FakedSubject): Subject => ({
   ...subject,
   open: async (options) => {
     const fake = createFake();
@@ -46,6 +54,7 @@ export const subjectOfFake = ({ fake: createFake, connector, addSame, ...subject
       changes: async () => fake.changes(),
       faults: server.faults,
       log: server.log,
+      secrets: () => [...(planted ?? []), ...server.secrets()],
       ...(addForeign === undefined ? {} : { addForeign: async () => addForeign() }),
       ...(addSame === undefined ? {} : { addSame: async () => addSame(fake) }),
       close: async () => {

@@ -43,6 +43,8 @@ export type Opened = {
   readonly addForeign?: () => Promise<string>;
   /** Somebody else has already put in force exactly what we are about to do to `target`. */
   readonly addSame?: () => Promise<void>;
+  /** Passwords, keys and tokens in use; they may be found in no file, log line or answer of the connector. */
+  readonly secrets?: () => readonly string[];
   /** What the far end was asked and answered, newest last: shown when a case fails. */
   readonly log?: () => readonly string[];
   /** Called once, when no call is under way any more. */
@@ -63,7 +65,7 @@ export const faultNames = [
   "5xx after handling",
   "reset before handling",
   "reset after handling",
-  /** Reads that were made before are answered as they were last, before this was set. */
+  /** After the next change, reads that were made before it are answered as they were then. */
   "stale read",
   /** Carried out; the answer drips without an end. */
   "slow body",
@@ -116,5 +118,6 @@ export const caseNames = [
   "slow body bounded",
   "5xx storm",
   "restart between steps",
+  "secrets stay secret",
 ] as const;
 export type CaseName = (typeof caseNames)[number];

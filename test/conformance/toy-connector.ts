@@ -16,7 +16,8 @@ export type ToyFlaw =
   | "takes any target"
   | "lists everything"
   | "ignores Retry-After"
-  | "waits for ever";
+  | "waits for ever"
+  | "tells its password";
 
 export type ToyOptions = {
   readonly url: string;
@@ -94,7 +95,9 @@ export const createToyConnector = ({ url, http, password, callTimeoutMs, flaw }:
       if (!place.ok) return { kind: "refused", ...place.error };
       const answer = await ask("PUT", place.value);
       if (answer.ok && answer.value.status === 200) return { kind: "applied" };
-      return failed(answer, flaw);
+      const outcome = failed(answer, flaw);
+      if (flaw !== "tells its password" || outcome.kind === "applied") return outcome;
+      return { ...outcome, detail: `${outcome.detail}, logged in with ${password}` };
     },
     verify,
     undo: async (call) => {

@@ -46,6 +46,7 @@ export const subjectOfServer = ({ pack, missing, start, ...subject }: PackOnServ
       present,
       faults: front.faults,
       log: front.log,
+      secrets: () => [...Object.values(secrets), ...front.secrets()],
       ...(changes === undefined ? {} : { changes }),
       ...(addForeign === undefined ? {} : { addForeign }),
       ...(addSame === undefined ? {} : { addSame }),

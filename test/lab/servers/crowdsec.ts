@@ -110,7 +110,7 @@ const binFolder = (): string => {
     mkdirSync(cacheFolder, { recursive: true });
     const unfinished = mkdtempSync(join(cacheFolder, "crowdsec-"));
     try {
-      execFileSync("apt-get", ["download", "crowdsec"], { cwd: unfinished, stdio: "pipe", timeout: 5 * 60_000 });
+      downloadPackage("crowdsec", unfinished);
       const archive = readdirSync(unfinished).find((file) => file.endsWith(".deb"));
       if (archive === undefined) throw new Error("apt-get downloaded no package");
       execFileSync("dpkg-deb", ["-x", join(unfinished, archive), join(unfinished, "root")], { stdio: "pipe" });
@@ -120,6 +120,18 @@ const binFolder = (): string => {
     }
   }
   return join(unpackedFolder, "usr/bin");
+};
+
+/** A machine that has never asked for Debian's list of packages finds none. */
+const downloadPackage = (name: string, folder: string): void => {
+  const run = (...args: readonly string[]): void =>
+    void execFileSync("apt-get", args, { cwd: folder, stdio: "pipe", timeout: 5 * 60_000 });
+  try {
+    run("download", name);
+  } catch {
+    run("update");
+    run("download", name);
+  }
 };
 
 const configOf = (folder: string, at: string): string => `
