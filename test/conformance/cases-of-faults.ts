@@ -86,11 +86,10 @@ export const partialApply = async (stage: Stage): Promise<CaseAnswer> => {
     (name) => cannotFail(stage, name) === undefined,
   );
   if (breaks.length === 0) return cannotFail(stage, "reset before handling");
-  const before = await stage.present();
   const requests = await requestsOfOneLife(stage);
   for (const name of breaks) {
-    for (let skip = 0; skip < requests.apply; skip += 1) await brokenApply(stage, before, name, skip);
-    for (let skip = 0; skip < requests.undo; skip += 1) await brokenUndo(stage, before, name, skip);
+    for (let skip = 0; skip < requests.apply; skip += 1) await brokenApply(stage, name, skip);
+    for (let skip = 0; skip < requests.undo; skip += 1) await brokenUndo(stage, name, skip);
   }
   return passed;
 };
@@ -108,8 +107,10 @@ const requestsOfOneLife = async (stage: Stage): Promise<{ readonly apply: number
   return { apply: applied - atFirst, undo: calls() - atLast };
 };
 
-const brokenApply = async (stage: Stage, before: readonly string[], name: FaultName, skip: number): Promise<void> => {
+const brokenApply = async (stage: Stage, name: FaultName, skip: number): Promise<void> => {
   const where = `${name}, request ${skip + 1} of apply`;
+  // What cannot be taken back is still there from the life before.
+  const before = await stage.present();
   const effects = (await stage.count("apply")) ?? 0;
   const call = await stage.prepare(await stage.restart(), stage.subject.target);
   const connector = await stage.restart();
@@ -134,8 +135,9 @@ const isHonest = (outcome: ApplyOutcome, isThere: boolean, where: string): void 
     assert(!isThere, `${where}: ${said(outcome)}, it says, and it is there`);
 };
 
-const brokenUndo = async (stage: Stage, before: readonly string[], name: FaultName, skip: number): Promise<void> => {
+const brokenUndo = async (stage: Stage, name: FaultName, skip: number): Promise<void> => {
   const where = `${name}, request ${skip + 1} of undo`;
+  const before = await stage.present();
   const first = await stage.restart();
   const call = await stage.prepare(first, stage.subject.target);
   await applies(first, call);

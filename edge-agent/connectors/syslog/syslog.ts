@@ -29,14 +29,15 @@ export const createSyslog = (options: SyslogOptions): Connector => {
     if (call.action !== "notify") {
       return { kind: "refused", ...refusal("connector-unknown", `a log collector cannot ${call.action}`) };
     }
-    const endsAtMs = performance.now() + options.callMs;
+    const startedAtMs = performance.now();
     const opened = await (options.tls === undefined
       ? openPlainSocket(options.place, options.callMs)
       : openTlsSocket(options.place, options.tls, options.callMs));
     if (!opened.ok) return { kind: "retry", detail: opened.error };
     const message = frame(formatNotice(options.notice, call, options.clock.nowMs()));
     inFlight.add(opened.value);
-    const outcome = await deliver(opened.value, message, endsAtMs - performance.now());
+    const handshakeMs = performance.now() - startedAtMs;
+    const outcome = await deliver(opened.value, message, handshakeMs, options.callMs - handshakeMs);
     inFlight.delete(opened.value);
     return outcome;
   };
@@ -63,35 +64,42 @@ export const createSyslog = (options: SyslogOptions): Connector => {
   };
 };
 
+/** A collector that turns us away does so within a round trip, and the handshake took at least one. */
+const refusalMs = { min: 20, max: 500 } as const;
+
 /**
  * One connection a message. On a kept one, the first message after the collector went away is written without an error and is lost;
  * here the collector ends its side only after it has read everything up to our end, which is as near to a receipt as syslog comes.
+ * One that ends before we do has not waited for the message.
  */
-const deliver = (socket: Socket, message: Buffer, deadlineMs: number): Promise<ApplyOutcome> =>
+const deliver = (socket: Socket, message: Buffer, handshakeMs: number, deadlineMs: number): Promise<ApplyOutcome> =>
   new Promise((resolve) => {
-    let isSent = false;
-    let isEnded = false;
+    let isOurEndSent = false;
+    let isTaken = false;
     let failure = "the collector did not close the connection; it may have read the message";
+    let ending: NodeJS.Timeout | undefined;
     const late = setTimeout(() => socket.destroy(), Math.max(1, deadlineMs));
-    socket.once("finish", () => {
-      isSent = true;
-    });
     socket.once("end", () => {
-      // One that hangs up before everything was written has not read it all.
-      isEnded = isSent;
+      isTaken = isOurEndSent;
+      if (!isTaken) failure = "the collector hung up before the message ended";
     });
     socket.on("error", (error) => {
+      isTaken = false;
       failure = sentenceOf(error);
-      isEnded = false;
     });
     socket.once("close", (hadError) => {
       clearTimeout(late);
-      const isTaken = isEnded && !hadError;
-      resolve(
-        isTaken ? { kind: "applied", detail: "sent, and read to its end" } : { kind: "unknown", detail: failure },
-      );
+      clearTimeout(ending);
+      const isRead = isTaken && !hadError;
+      resolve(isRead ? { kind: "applied", detail: "sent, and read to its end" } : { kind: "unknown", detail: failure });
     });
     // What a collector says back has no meaning; unread, it would hold the end back.
     socket.resume();
-    socket.end(message);
+    socket.write(message, () => {
+      const graceMs = Math.min(Math.max(handshakeMs, refusalMs.min), refusalMs.max);
+      ending = setTimeout(() => {
+        isOurEndSent = !socket.readableEnded;
+        socket.end();
+      }, graceMs);
+    });
   });

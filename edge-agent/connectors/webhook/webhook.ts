@@ -18,7 +18,7 @@ export type WebhookOptions = {
   readonly handOff: readonly ActionName[];
   /** A notice is sent when the lease ends; needed for every action that is handed off. */
   readonly undoNotice: boolean;
-  /** Answers `{"in_force": true|false}` for `?command_id=…`; without it nothing can be verified. */
+  /** Answers `{"in_force": true|false}` for `?command_id=…&action=…&target_type=…&target=…`; without it nothing can be verified. */
   readonly statusUrl?: string;
   readonly callMs: number;
   readonly http: HttpCalls;
@@ -42,6 +42,14 @@ export const createWebhook = (options: WebhookOptions): Connector => {
   });
   const offered: readonly ActionName[] = ["notify", ...options.handOff.filter((action) => action !== "notify")];
 
+  const checked = ({ action, target }: Pick<ConnectorCall, "action" | "target">): Result<void, Refusal> => {
+    if (!offered.includes(action)) {
+      return err(refusal("connector-unknown", `${options.name} does not hand ${action} on`));
+    }
+    const isForIt = traitsOf(action).targets.includes(target.type);
+    return isForIt ? ok(undefined) : err(refusal("target-unresolved", `${action} is not for a ${target.type}`));
+  };
+
   const post = async (id: string, body: string): Promise<Result<HttpCallAnswer, PostFailure>> => {
     const secret = options.secrets.read(options.secretRef);
     if (!secret.ok) return err({ kind: "unusable", refusal: secret.error });
@@ -58,9 +66,8 @@ export const createWebhook = (options: WebhookOptions): Connector => {
   };
 
   const apply = async (call: ConnectorCall): Promise<ApplyOutcome> => {
-    if (!offered.includes(call.action)) {
-      return { kind: "refused", ...refusal("connector-unknown", `${options.name} does not hand ${call.action} on`) };
-    }
+    const legal = checked(call);
+    if (!legal.ok) return { kind: "refused", ...legal.error };
     const type = call.action === "notify" ? "reflex.notice" : "reflex.command.apply";
     const answer = await post(call.idempotencyKey, bodyOf(type, options, call));
     if (answer.ok) return outcomeOfStatus(answer.value, options.clock.nowMs());
@@ -69,6 +76,8 @@ export const createWebhook = (options: WebhookOptions): Connector => {
   };
 
   const undo = async (call: ConnectorCall): Promise<UndoOutcome> => {
+    // What could never be handed on was not.
+    if (!checked(call).ok) return { kind: "undone" };
     if (!traitsOf(call.action).canUndo) return { kind: "undone", detail: "a notice cannot be taken back" };
     const answer = await post(`${call.idempotencyKey}.undo`, bodyOf("reflex.command.undo", options, call));
     if (!answer.ok) {
@@ -86,7 +95,13 @@ export const createWebhook = (options: WebhookOptions): Connector => {
     const secret = options.secrets.read(options.secretRef);
     if (!secret.ok) return { kind: "unknown", detail: secret.error.detail };
     const url = new URL(options.statusUrl);
-    url.searchParams.set("command_id", call.commandId);
+    const asked = {
+      command_id: call.commandId,
+      action: call.action,
+      target_type: call.target.type,
+      target: call.target.value,
+    };
+    for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value);
     // The question is signed as well: what is in force is nobody else's business.
     const id = `${call.idempotencyKey}.status`;
     const headers = signWebhook(secret.value.reveal(), { id, atMs: options.clock.nowMs(), body: url.search.slice(1) });
@@ -120,10 +135,10 @@ export const createWebhook = (options: WebhookOptions): Connector => {
       const headers = signWebhook(secret.value.reveal(), { id: "start", atMs: options.clock.nowMs(), body: "" });
       return headers.ok ? ok(undefined) : headers;
     },
-    captureUndo: async (call) =>
-      offered.includes(call.action)
-        ? ok("")
-        : err(refusal("connector-unknown", `${options.name} does not hand ${call.action} on`)),
+    captureUndo: async (call) => {
+      const legal = checked(call);
+      return legal.ok ? ok("") : legal;
+    },
     apply,
     verify,
     undo,
