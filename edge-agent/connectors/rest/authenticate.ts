@@ -42,7 +42,9 @@ export const createAuthenticate = (deps: Deps): Authenticate => {
     case "basic":
       return async (request) => {
         const texts = credentials.texts([auth.user, auth.password]);
-        return texts.ok ? withHeaders(request, [["authorization", basicOf(texts.value)]]) : notSent(texts.error.detail);
+        return texts.ok
+          ? withHeaders(request, [["authorization", basicOf(credentials, texts.value)]])
+          : notSent(texts.error.detail);
       };
     case "oauth2":
       return withToken(deps, () => fetchOauth(auth, deps), { name: "authorization", prefix: "Bearer " });
@@ -67,8 +69,12 @@ const withHeaders = (
   return ok({ request: { ...request, headers: { ...request.headers, ...Object.fromEntries(headers) } } });
 };
 
-const basicOf = ([user = "", password = ""]: readonly string[]): string =>
-  `Basic ${Buffer.from(`${user}:${password}`, "utf8").toString("base64")}`;
+/** Remembered, for a product may repeat this spelling of the password as well. */
+const basicOf = (credentials: Credentials, [user = "", password = ""]: readonly string[]): string => {
+  const text = Buffer.from(`${user}:${password}`, "utf8").toString("base64");
+  credentials.remember(text);
+  return `Basic ${text}`;
+};
 
 const withToken = (
   { clock, credentials }: Deps,
@@ -114,7 +120,7 @@ const fetchOauth = async (auth: Auth & { kind: "oauth2" }, deps: Deps): Promise<
       "content-type": "application/x-www-form-urlencoded",
       accept: "application/json",
       // RFC 6749 §2.3.1: id and secret are encoded before they are joined.
-      ...(auth.style === "basic" ? { authorization: basicOf([encodeText(id), encodeText(secret)]) } : {}),
+      ...(auth.style === "basic" ? { authorization: basicOf(credentials, [encodeText(id), encodeText(secret)]) } : {}),
     },
     body: body.map(([name = "", text = ""]) => `${encodeText(name)}=${encodeText(text)}`).join("&"),
   });
@@ -137,7 +143,7 @@ const fetchLogin = async (auth: Auth & { kind: "login" }, deps: Deps): Promise<R
   if (auth.basic !== undefined) {
     const texts = deps.credentials.texts([auth.basic.user, auth.basic.password]);
     if (!texts.ok) return notSent(texts.error.detail);
-    request = { ...request, headers: { ...request.headers, authorization: basicOf(texts.value) } };
+    request = { ...request, headers: { ...request.headers, authorization: basicOf(deps.credentials, texts.value) } };
   }
   const sent = await deps.transport(request);
   return tokenOf(
