@@ -12,7 +12,7 @@ import {
 /**
  * A target system over gRPC (far-end.yaml) that counts what really happened, by idempotency key, as test/fixtures/far-end.ts does
  * over HTTP. In a test's own process it can be told to misbehave; run as a program it outlives any agent that is killed:
- * `node grpc-far-end.ts [answer delay ms]` prints its port and serves until it is ended.
+ * `node grpc-far-end.ts [answer delay ms] [port]` prints its port and serves until it is ended.
  */
 export type GrpcFarEnd = {
   readonly port: () => number;
@@ -33,7 +33,7 @@ export type GrpcFarEnd = {
 export type FarEndMethod = "Apply" | "Undo" | "Verify" | "List";
 export type FarEndFault =
   /** Does nothing and says this. */
-  | { readonly kind: "status"; readonly code: number }
+  | { readonly kind: "status"; readonly code: number; readonly details?: string }
   /** Does it, and the answer never comes. */
   | { readonly kind: "silent" }
   /** Does it, and the connection breaks. */
@@ -46,7 +46,7 @@ export type FarEndFault =
 type Entry = { readonly key: string; readonly isOurs: boolean };
 
 export const startGrpcFarEnd = async (
-  options: { readonly tls?: GrpcServerTls; readonly answerDelayMs?: number } = {},
+  options: { readonly tls?: GrpcServerTls; readonly answerDelayMs?: number; readonly port?: number } = {},
 ): Promise<GrpcFarEnd> => {
   const entries = new Map<string, Entry>();
   const effects: Record<string, number> = {};
@@ -66,7 +66,8 @@ export const startGrpcFarEnd = async (
     async (message, given) => {
       metadata = given;
       const fault = faults.get(method);
-      if (fault?.kind === "status") return { status: { code: fault.code, details: `told to say ${fault.code}` } };
+      if (fault?.kind === "status")
+        return { status: { code: fault.code, details: fault.details ?? `told to say ${fault.code}` } };
       const reply = act(message);
       if (fault?.kind === "silent") return new Promise(() => {});
       if (fault?.kind === "status-after") return { status: { code: fault.code, details: "done, and yet" } };
@@ -118,7 +119,7 @@ export const startGrpcFarEnd = async (
       ...(options.tls === undefined ? {} : { tls: options.tls }),
     });
   };
-  await listen();
+  await listen(options.port);
   return {
     port: () => server.port,
     counts,
@@ -133,6 +134,9 @@ export const startGrpcFarEnd = async (
 };
 
 if (import.meta.main) {
-  const farEnd = await startGrpcFarEnd({ answerDelayMs: Number(process.argv[2] ?? "0") });
+  const farEnd = await startGrpcFarEnd({
+    answerDelayMs: Number(process.argv[2] ?? "0"),
+    port: Number(process.argv[3] ?? "0"),
+  });
   console.log(farEnd.port());
 }
