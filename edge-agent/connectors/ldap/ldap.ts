@@ -177,8 +177,8 @@ export const createLdap = (options: LdapOptions): Connector => {
       const query = { base: options.userBase, scope: "base", filter: anything, attributes: ["1.1"] } as const;
       const found = await link.begin().search(query);
       // A directory that is away comes back; leases that wait for their undo must not keep the agent from starting.
-      if (found.ok || found.error.kind === "unsent" || found.error.kind === "unknown") return ok(undefined);
-      return err(refusalOf(found.error));
+      const why = found.ok ? undefined : refusalOf(found.error);
+      return why === undefined || why.code === "unreachable" ? ok(undefined) : err(why);
     },
     resolve,
     captureUndo,

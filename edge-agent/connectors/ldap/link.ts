@@ -192,7 +192,12 @@ const bindFailureOf = (error: unknown): LinkFailure => {
 };
 
 const failureOf = (error: unknown): LinkFailure => {
-  if (error instanceof ResultCodeError) return { kind: "answered", code: error.code, detail: sentenceOf(error) };
+  if (error instanceof ResultCodeError) {
+    // ldapts puts the number behind the server's words, which may be none.
+    const words = sentenceOf(error).replace(/ *Code: 0x[0-9a-f]+$/, "");
+    const detail = `LDAP code ${error.code}${words === "" ? "" : `: ${words}`}`;
+    return { kind: "answered", code: error.code, detail };
+  }
   if (error instanceof ConnectionOver) return { kind: "unsent", detail: "the connection was over" };
   return { kind: "unknown", detail: sentenceOf(error) };
 };

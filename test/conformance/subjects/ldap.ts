@@ -73,6 +73,7 @@ const open = async (
     },
     changes: async () => (await changes()).slice(byHand),
     faults: between.faults,
+    secrets: () => [slapd.service.password],
     addForeign: async () => {
       await closeByHand("erin");
       byHand += 1;

@@ -38,6 +38,7 @@ export const subjects: readonly Subject[] = [
     otherTarget: { type: "host", value: "laptop-7" },
     illegalTargets: [],
     fake: createFakeWebhook,
+    planted: [webhookSecret],
     connector: connectorFor(() => ({})),
     notApplicable: { "illegal targets refused": "people can be told about anything" },
   }),
@@ -51,6 +52,7 @@ export const subjects: readonly Subject[] = [
       { type: "address", value: "203.0.113.9" },
     ],
     fake: createFakeWebhook,
+    planted: [webhookSecret],
     connector: connectorFor((url) => ({
       hand_off: ["isolate_host"],
       undo_notice: true,
