@@ -9,15 +9,25 @@ export const readsThatAgreeMin = 7;
 /** Seven reads take 1.5 s: longer than replicas lag in a good hour, and within the time of one call. */
 const pauseMs = 250;
 
-export const captureSettled = async (
+export type Pause = (ms: number) => Promise<void>;
+const pauseOfClock: Pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export const captureSettled = (
   capture: () => Promise<Result<string, Refusal>>,
   isSoBefore: (undoData: string) => boolean,
-  pause: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-): Promise<Result<string, Refusal>> => {
-  let captured = await capture();
-  for (let reads = 1; reads < readsThatAgreeMin && captured.ok && isSoBefore(captured.value); reads += 1) {
+  pause?: Pause,
+): Promise<Result<string, Refusal>> => settled(capture, (captured) => captured.ok && isSoBefore(captured.value), pause);
+
+/** Reads again what would be taken for settled, were it not old. */
+export const settled = async <Answer>(
+  read: () => Promise<Answer>,
+  mayBeOld: (answer: Answer) => boolean,
+  pause: Pause = pauseOfClock,
+): Promise<Answer> => {
+  let answer = await read();
+  for (let reads = 1; reads < readsThatAgreeMin && mayBeOld(answer); reads += 1) {
     await pause(pauseMs);
-    captured = await capture();
+    answer = await read();
   }
-  return captured;
+  return answer;
 };

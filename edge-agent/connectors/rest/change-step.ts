@@ -5,6 +5,7 @@ import type { Ask, AskFailure } from "./ask.ts";
 import { failureOfAnswer, failureOfRead, type ReadFailure } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import type { BoundRequest } from "./bind-request.ts";
+import { type Pause, settled } from "./capture-settled.ts";
 import type { Reader } from "./list-items.ts";
 import type { Change } from "./manifest.ts";
 import { holdsAny, isAnswered, keptOf, matches } from "./match.ts";
@@ -18,6 +19,8 @@ export type StepDeps = {
   readonly reader: Reader;
   readonly wordsOf: (answer: Answer) => string;
   readonly nowMs: () => number;
+  /** Between two reads of one thing; a test does not wait. */
+  readonly pause?: Pause;
 };
 
 /** Reads, then changes. What fails before the change was sent has changed nothing. */
@@ -98,7 +101,12 @@ const prepare = async (
 ): Promise<Result<Ready | undefined, ReadFailure>> => {
   const bindings = new Map<string, Json>(known);
   if (find !== undefined) {
-    const items = await deps.reader.readItems(find, bindings, untilMs);
+    // "None of ours is there" ends the undo: an old read must not say so while it is in force.
+    const items = await settled(
+      () => deps.reader.readItems(find, bindings, untilMs),
+      (found) => found.ok && found.value.length === 0,
+      deps.pause,
+    );
     if (!items.ok) return items;
     const [item, ...others] = items.value;
     if (item === undefined) return ok(undefined);

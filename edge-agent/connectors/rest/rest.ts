@@ -77,8 +77,15 @@ const stepMsMax = 4_500;
 const listMsMax = 30_000;
 
 export const createManifestConnector = (parts: ManifestConnectorParts): Connector => {
-  const { name, manifest, settings, clock, ask, wordsOf } = parts;
-  const deps: StepDeps = { ask, wordsOf, reader: createReader(ask, wordsOf, clock.nowMs), nowMs: () => clock.nowMs() };
+  const { name, manifest, settings, clock, ask, wordsOf, pause } = parts;
+  const reader = createReader(ask, wordsOf, clock.nowMs);
+  const deps: StepDeps = {
+    ask,
+    wordsOf,
+    reader,
+    nowMs: () => clock.nowMs(),
+    ...(pause === undefined ? {} : { pause }),
+  };
   const until = (): number => clock.nowMs() + stepMsMax;
 
   type Place = { readonly action: Action; readonly bindings: Bindings };
@@ -173,7 +180,7 @@ export const createManifestConnector = (parts: ManifestConnectorParts): Connecto
           const known = new Map<string, Json>([...bindings, ...capturedBindings(undoData)]);
           return isSoBefore(apply, known) || (undoing !== undefined && isSoBefore(undoing, known));
         },
-        parts.pause,
+        pause,
       );
     },
     apply: async (call) => {
