@@ -18,6 +18,8 @@ export type OpenSearchOptions = {
 };
 
 const answerMsMax = 30_000;
+/** How long a document may wait in the SIEM for its shard to come up; then it is turned away, not lost in a time-out of ours. */
+const shardWait = "10s";
 
 /**
  * OpenSearch, or what speaks its bulk interface. Documents are created, never replaced: a data stream takes nothing else, and
@@ -82,7 +84,8 @@ export const createOpenSearch = (options: OpenSearchOptions): Siem => {
         open.transport.request({
           method: "POST",
           path: `/${encodeURIComponent(stream)}/_search`,
-          querystring: { ignore_unavailable: true },
+          // Half an answer would call what is there missing.
+          querystring: { ignore_unavailable: true, allow_partial_search_results: false },
           body: { size: ids.length, _source: false, query: { ids: { values: ids } } },
         }),
       );
@@ -92,7 +95,7 @@ export const createOpenSearch = (options: OpenSearchOptions): Siem => {
     create: async (documents) => {
       const body = documents.map(({ stream, id, text }) => `${actionLine(stream, id)}\n${text}\n`).join("");
       const answer = await ask<unknown>((open) =>
-        open.transport.request({ method: "POST", path: "/_bulk", bulkBody: body }),
+        open.transport.request({ method: "POST", path: "/_bulk", querystring: { timeout: shardWait }, bulkBody: body }),
       );
       if (!answer.ok) return answer;
       const fates = fatesOf(answer.value, documents);
