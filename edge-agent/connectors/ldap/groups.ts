@@ -23,8 +23,12 @@ export const groupsOf = async (
   account: DirectoryEntry,
 ): Promise<Result<readonly string[], GroupsFailure>> => {
   const found = new Map<string, DirectoryEntry>();
-  const search = (filter: Filter, base = options.groupBase, scope: "sub" | "base" = "sub") =>
-    ask.search({ base, scope, filter, attributes: ["cn", "sAMAccountName", "memberOf"] });
+  const search: Search = async (filter) => {
+    const wanted = { base: options.groupBase, scope: "sub", attributes: ["cn", "sAMAccountName", "memberOf"] } as const;
+    const groups = await ask.search({ ...wanted, filter });
+    const isCutOff = !groups.ok && groups.error.kind === "answered" && groups.error.code === sizeLimitExceeded;
+    return isCutOff ? unusable("the account is in more groups than the directory lists") : groups;
+  };
 
   const primary = await primaryGroup(options.style, account, search);
   if (!primary.ok) return primary;
@@ -52,13 +56,15 @@ export const groupsOf = async (
   return unusable(`groups are nested deeper than ${levelsMax} levels`);
 };
 
-type Search = (filter: Filter) => Promise<Result<readonly DirectoryEntry[], LinkFailure>>;
+type Search = (filter: Filter) => Promise<Result<readonly DirectoryEntry[], GroupsFailure>>;
+/** RFC 4511 4.1.9. */
+const sizeLimitExceeded = 4;
 
 const searchAll = async (
   members: readonly string[],
   more: readonly Filter[],
   search: Search,
-): Promise<Result<readonly DirectoryEntry[], LinkFailure>> => {
+): Promise<Result<readonly DirectoryEntry[], GroupsFailure>> => {
   const all: DirectoryEntry[] = [];
   for (let at = 0; at < members.length; at += namesPerQuestionMax) {
     const filters = members
