@@ -102,7 +102,7 @@ export type Unless = readonly (readonly [reference: Reference, matcher: Matcher]
 export type Description = {
   readonly label?: Pointer;
   readonly also: readonly (readonly [type: EntityType, pointer: Pointer])[];
-  readonly groups?: Pointer;
+  readonly groups: readonly Pointer[];
 };
 export type Resolve = Listing &
   Description & {

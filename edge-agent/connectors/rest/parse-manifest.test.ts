@@ -275,8 +275,9 @@ describe("what ships is legal and current", () => {
   test("the manifest that the language reference shows", () => {
     const readme = readFileSync(join(here, "MANIFEST.md"), "utf8");
     const shown = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ""]) => text);
-    expect(shown).toHaveLength(1);
-    expect(shown.flatMap(errorsOf)).toEqual([]);
+    const manifests = shown.filter((text) => text.startsWith("manifest: 1"));
+    expect(manifests.length).toBeGreaterThan(0);
+    expect(manifests.flatMap(errorsOf)).toEqual([]);
   });
 });
 

@@ -70,7 +70,7 @@ const partsOf = ({ label, also, groups }: Description, things: readonly unknown[
   const entities = also.flatMap(([type, pointer]) =>
     things.flatMap((thing) => texts(valuesAt(thing, pointer)).map((value) => ({ type, value }))),
   );
-  const belongs = groups === undefined ? [] : things.flatMap((thing) => texts(valuesAt(thing, groups)));
+  const belongs = groups.flatMap((group) => things.flatMap((thing) => texts(valuesAt(thing, group))));
   if (entities.length > describedMax || belongs.length > describedMax) return undefined;
   return { label: named[0]?.slice(0, 256), entities: entities.filter(isEntity), groups: belongs };
 };

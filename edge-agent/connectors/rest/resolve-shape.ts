@@ -30,16 +30,23 @@ const also: Shape<(readonly [(typeof entityTypes)[number], Pointer])[]> = {
   },
 };
 
+/** One pointer or several: tags, device groups and roles often stand apart. */
+const groups: Shape<readonly Pointer[]> = {
+  schema: { anyOf: [pointer.schema, { type: "array", items: pointer.schema, minItems: 1, maxItems: 8 }] },
+  read: (node, problems) =>
+    (node.kind === "list" ? node.items : [node]).flatMap((one) => pointer.read(one, problems) ?? []),
+};
+
 const descriptionKeys = {
   label: { shape: pointer, about: "what people call it, for screens" },
   also: { shape: also, about: "what else it is called, checked against the never-touch list" },
-  groups: { shape: pointer, about: "groups and roles it belongs to, checked against the never-touch list" },
+  groups: { shape: groups, about: "groups and roles it belongs to, checked against the never-touch list" },
 } as const;
 
 const descriptionOf = (read: ReadKeys<typeof descriptionKeys>): Description => ({
   also: read.also ?? [],
+  groups: read.groups ?? [],
   ...(read.label === undefined ? {} : { label: read.label }),
-  ...(read.groups === undefined ? {} : { groups: read.groups }),
 });
 
 const thenBlock = built(

@@ -30,12 +30,14 @@ export type RestDeps = {
   readonly clock: Clock;
   /** Between two reads of one state; left out: real time. */
   readonly pause?: (ms: number) => Promise<void>;
+  /** For one step, with all its requests; left out: 4 500. */
+  readonly stepMsMax?: number;
 };
 
 /** A connector that is nothing but a manifest, a site's settings and this engine. Refused where the two do not fit. */
 export const createRest = (
   { name, manifest, site }: RestOptions,
-  { calls, secrets, clock, pause }: RestDeps,
+  { calls, secrets, clock, pause, stepMsMax }: RestDeps,
 ): Result<Connector, Refusal> => {
   const checked = checkSite(manifest, site);
   if (!checked.ok) return checked;
@@ -50,6 +52,7 @@ export const createRest = (
       ...createAsk({ manifest, baseUrl, credentials, calls, clock }),
       isRevealedBy: credentials.isRevealedBy,
       ...(pause === undefined ? {} : { pause }),
+      ...(stepMsMax === undefined ? {} : { stepMsMax }),
       start: async () => {
         const readable = credentials.bindings();
         return readable.ok ? ok(undefined) : readable;
@@ -69,10 +72,11 @@ export type ManifestConnectorParts = Pick<Connector, "name" | "start" | "stop"> 
   readonly wordsOf: (answer: Answer) => string;
   readonly isRevealedBy: (text: string) => boolean;
   readonly pause?: (ms: number) => Promise<void>;
+  readonly stepMsMax?: number;
 };
 
 /** The executor gives a call 5 s; ours ends first, so that it can say what it knows. */
-const stepMsMax = 4_500;
+const stepMsUsual = 4_500;
 /** The reconciler is in no hurry, and a long list has many pages. */
 const listMsMax = 30_000;
 
@@ -86,7 +90,7 @@ export const createManifestConnector = (parts: ManifestConnectorParts): Connecto
     nowMs: () => clock.nowMs(),
     ...(pause === undefined ? {} : { pause }),
   };
-  const until = (): number => clock.nowMs() + stepMsMax;
+  const until = (): number => clock.nowMs() + (parts.stepMsMax ?? stepMsUsual);
 
   type Place = { readonly action: Action; readonly bindings: Bindings };
   const placeOf = (call: ConnectorCall): Result<Place, Refusal> => {

@@ -6,7 +6,7 @@ export const retryAfterMs = (headers: Readonly<Record<string, string>>, nowMs: n
   const written = headers["retry-after"]?.trim();
   if (written === undefined || written === "") return undefined;
   if (/^\d{1,9}(?:\.\d{1,3})?$/.test(written)) return Math.min(Number(written) * 1_000, retryAfterMsMax);
-  const at = Date.parse(written);
+  const at = /^[A-Z][a-z]{2,8}, /.test(written) ? Date.parse(written) : Number.NaN;
   if (Number.isNaN(at)) return undefined;
   // Counted on the far end's own clock where it tells it, so that two clocks need not agree.
   const theirNow = Date.parse(headers["date"] ?? "");
