@@ -1,4 +1,4 @@
-import type { Mqtt5Broker } from "./mqtt5-broker.ts";
+import type { CuttableProxy } from "./cuttable-proxy.ts";
 import type { MqttConsumer } from "./openc2-mqtt-consumer.ts";
 import type { Fault, FaultControl, FaultName } from "./subject.ts";
 
@@ -12,10 +12,22 @@ const can: readonly FaultName[] = [
   "reset after handling",
 ];
 
-export const mqttFaults = (broker: Mqtt5Broker, consumer: MqttConsumer): FaultControl => ({
-  can,
+export type MqttFaultPlace = {
+  readonly consumer: MqttConsumer;
+  /** Between the producer and the broker; a consumer has a connection of its own. */
+  readonly proxy: CuttableProxy;
+  readonly brokerPort: number;
+  /** The same broker under another name; left out where it has no certificate. */
+  readonly wrongNamePort?: number;
+};
+
+export const mqttFaults = ({ consumer, proxy, brokerPort, wrongNamePort }: MqttFaultPlace): FaultControl => ({
+  can: wrongNamePort === undefined ? can : [...can, "TLS name mismatch"],
   calls: consumer.calls,
-  clear: () => consumer.setFault(undefined),
+  clear: () => {
+    consumer.setFault(undefined);
+    proxy.leadTo(brokerPort);
+  },
   set: (fault: Fault) => {
     let passed = 0;
     let befallen = 0;
@@ -28,8 +40,6 @@ export const mqttFaults = (broker: Mqtt5Broker, consumer: MqttConsumer): FaultCo
       befallen += 1;
       return true;
     };
-    // The producer's connection; a consumer has one of its own.
-    const cut = (): void => broker.cut("oc2/rsp");
     switch (fault.name) {
       case "timeout after success":
         return consumer.setFault({ after: (hasChanged) => (hasChanged && strikes() ? "silent" : undefined) });
@@ -45,7 +55,7 @@ export const mqttFaults = (broker: Mqtt5Broker, consumer: MqttConsumer): FaultCo
         return consumer.setFault({
           before: () => {
             if (!strikes()) return undefined;
-            cut();
+            proxy.cut();
             return "drop";
           },
         });
@@ -53,10 +63,13 @@ export const mqttFaults = (broker: Mqtt5Broker, consumer: MqttConsumer): FaultCo
         return consumer.setFault({
           after: () => {
             if (!strikes()) return undefined;
-            cut();
+            proxy.cut();
             return "silent";
           },
         });
+      case "TLS name mismatch":
+        proxy.leadTo(wrongNamePort ?? 0);
+        return proxy.cut();
       default:
         throw new Error(`${fault.name} is not something that a broker does`);
     }
