@@ -147,7 +147,8 @@ const constant = {
   cid: "c0ffee00c0ffee00c0ffee00c0ffee00",
   platform_name: "Windows",
   external_ip: "203.0.113.40",
-  tags: [],
+  product_type_desc: "Workstation",
+  tags: ["FalconGroupingTags/Office"],
 };
 const meta = { query_time: 0.01, powered_by: "device-api", trace_id: "3b7c5e1f-0000-4000-8000-000000000000" };
 

@@ -127,7 +127,13 @@ const hostJson = ({ id, hostname, ip }: (typeof endpoints)[number], isolation: b
   metadata: {
     agent: { id, type: "endpoint", version: "9.1.0" },
     host: { hostname, name: hostname, ip, os: { name: "Linux", platform: "debian" } },
-    Endpoint: { capabilities: ["isolation"], configuration: { isolation }, state: { isolation }, status: "enrolled" },
+    Endpoint: {
+      capabilities: ["isolation"],
+      configuration: { isolation },
+      policy: { applied: { id: "d5371dcd-93b7-4627-af88-4084f7d6aa3e", name: "Servers", status: "success" } },
+      state: { isolation },
+      status: "enrolled",
+    },
   },
 });
 
