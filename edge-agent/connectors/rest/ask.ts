@@ -70,6 +70,8 @@ export const createAsk = (deps: {
     const request = adjust(bound.value);
     const first = await authenticate(request);
     if (!first.ok) return failedToken(first.error);
+    // With no time left a request would only be cut off on its way, and nobody would know.
+    if (clock.nowMs() >= untilMs) return err({ kind: "unsent", detail: "no time was left to ask" });
     const send = transportUntil(untilMs, isList ? listBytesMax : answerBytesMax);
     let sent = await send(first.value.request);
     if (sent.ok && sent.value.status === 401 && first.value.drop !== undefined) {

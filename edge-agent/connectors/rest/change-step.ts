@@ -31,6 +31,7 @@ export const applyChange = async (
   untilMs: number,
   verify: () => Promise<VerifyOutcome>,
 ): Promise<ApplyOutcome> => {
+  if (!isKnownBefore(change, bindings)) return { kind: "refused", code: "connector-refused", detail: notCaptured };
   if (isSoBefore(change, bindings)) return { kind: "applied", detail: "it was so before" };
   const ready = await prepare(deps, change, bindings, untilMs);
   if (!ready.ok) return notApplied(ready.error);
@@ -58,6 +59,7 @@ export const undoChange = async (
   untilMs: number,
   verify: () => Promise<VerifyOutcome>,
 ): Promise<UndoOutcome> => {
+  if (!isKnownBefore(change, bindings)) return { kind: "retry", detail: notCaptured };
   if (isSoBefore(change, bindings)) return { kind: "undone", detail: "it was so before, and stays so" };
   const ready = await prepare(deps, change, bindings, untilMs);
   if (!ready.ok) return { kind: "retry", detail: ready.error.detail, ...waitOfRead(ready.error) };
@@ -78,11 +80,18 @@ export const undoChange = async (
     const found = await verify();
     return found.kind === "absent" ? { kind: "undone", detail } : again;
   }
-  if (holdsAny(change.already, answer, ready.value.bindings)) return { kind: "undone", detail: "it is not there" };
-  if (!holdsAny(change.done, answer, ready.value.bindings)) return again;
+  const isGone = holdsAny(change.already, answer, ready.value.bindings);
+  if (!isGone && !holdsAny(change.done, answer, ready.value.bindings)) return again;
   const rest = await doRest(deps, change, ready.value.bindings, untilMs);
-  return rest === undefined ? { kind: "undone" } : { kind: "retry", detail: `half undone: ${rest}` };
+  if (rest !== undefined) return { kind: "retry", detail: `half undone: ${rest}` };
+  return isGone ? { kind: "undone", detail: "it is not there" } : { kind: "undone" };
 };
+
+const notCaptured = "what was captured before acting is missing";
+
+/** Without it nobody knows whether it was so before, and an undo could free what somebody else put in force. */
+const isKnownBefore = ({ unless = [] }: Change, bindings: Bindings): boolean =>
+  unless.every(([{ path }]) => bindings.has(path));
 
 export const isSoBefore = ({ unless = [] }: Change, bindings: Bindings): boolean =>
   unless.some(([reference, matcher]) => {

@@ -18,7 +18,7 @@ export type Credentials = {
 };
 
 /** Shorter secrets would be found in any text. */
-const concealedLengthMin = 6;
+const concealedLengthMin = 4;
 /** Tokens of the last few hours; older ones are of no use to anybody. */
 const tokensMax = 16;
 

@@ -4,7 +4,7 @@ import { type Ask, type AskFailure, failureOfAnswer, failureOfRead, type ReadFai
 import type { Bindings } from "./bind.ts";
 import { type BoundRequest, encodeText } from "./bind-request.ts";
 import type { Clauses, Conditions, Pages, RequestTemplate } from "./manifest.ts";
-import { holdAll, isAnswered, itemsAt } from "./match.ts";
+import { holdAll, isAnswered, isComparable, itemsAt } from "./match.ts";
 import { type Pointer, valuesAt } from "./pointer.ts";
 import type { Answer } from "./read-answer.ts";
 
@@ -57,6 +57,9 @@ export const createReader = (ask: Ask, wordsOf: (answer: Answer) => string, nowM
   };
 
   const readItems: Reader["readItems"] = async (listing, bindings, untilMs) => {
+    if (!isComparable(listing.where, bindings)) {
+      return err(refusal("connector-refused", "what the entries are compared with is not known"));
+    }
     const answers = await readPages(listing, bindings, untilMs);
     if (!answers.ok) return answers;
     const items: unknown[] = [];

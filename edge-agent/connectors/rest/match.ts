@@ -136,6 +136,32 @@ const isSameSet = (found: readonly unknown[], wanted: Json): boolean => {
   return there.size === here.size && [...there].every((one) => here.has(one));
 };
 
+/**
+ * Whether everything that is compared with is known. An entry that is compared with something unknown matches nothing, and
+ * "no such entry" would then be said of things that are there.
+ */
+export const isComparable = (conditions: Conditions, bindings: Bindings): boolean =>
+  conditions.every(([, matcher]) => isKnown(matcher, bindings));
+
+export const areComparable = (clauses: Clauses | undefined, bindings: Bindings): boolean =>
+  (clauses ?? []).every(({ where, none }) => isComparable(where, bindings) && isComparable(none ?? [], bindings));
+
+const isKnown = (matcher: Matcher, bindings: Bindings): boolean => {
+  switch (matcher.kind) {
+    case "one_of":
+      return matcher.matchers.every((one) => isKnown(one, bindings));
+    case "not":
+      return isKnown(matcher.matcher, bindings);
+    case "at_least":
+    case "missing":
+      return true;
+    case "exactly":
+      return bindValue(matcher.list, bindings).ok;
+    default:
+      return bindValue(matcher.value, bindings).ok;
+  }
+};
+
 /** What `keep` takes from an answer; undefined names the first thing that is not there. */
 export const keptOf = (
   keep: Keep,

@@ -7,7 +7,7 @@ import { failureOfAnswer, failureOfRead, refusalOf } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import type { StepDeps } from "./change-step.ts";
 import type { ActionList, Clauses, Description, ReadFirst, Resolve, Verify } from "./manifest.ts";
-import { canonicalNet, hasStatus, holdsAny, isAnswered, itemsAt, keptOf } from "./match.ts";
+import { areComparable, canonicalNet, hasStatus, holdsAny, isAnswered, itemsAt, keptOf } from "./match.ts";
 import { valuesAt } from "./pointer.ts";
 import type { Answer } from "./read-answer.ts";
 import type { Json } from "./value.ts";
@@ -117,6 +117,10 @@ export const verifyTarget = async (
   bindings: Bindings,
   untilMs: number,
 ): Promise<VerifyOutcome> => {
+  const clauses = [verify.answered, verify.present, verify.absent];
+  if (!clauses.every((one) => areComparable(one, bindings))) {
+    return { kind: "unknown", detail: "what the answer is compared with is not known" };
+  }
   // Whatever came as an answer is judged by the clauses: 404 may well mean absent.
   const anyStatus: Clauses = [
     { at: verify.request.at, status: everyStatus, where: [], only: false, first: false, empty: false },

@@ -313,6 +313,78 @@ test("undo data that is lost leaves the undo to be tried again, not done wrong",
   expect(asked).toHaveLength(0);
 });
 
+describe("what is not known is not taken for a no", () => {
+  const marked = `
+manifest: 1
+name: fw
+about: a firewall
+auth: none
+actions:
+  block_ip:
+    targets: [address]
+    capture: { request: { method: GET, path: [mark] }, keep: { mark: /mark, was_there: { when: { where: { /there: true } } } } }
+    apply: { unless: { $captured.was_there: true }, request: { method: POST, path: [bans] } }
+    verify: { request: { method: GET, path: [bans] }, present: { items: /bans, where: { /mark: $captured.mark } } }
+    undo:
+      unless: { $captured.was_there: true }
+      find: { request: { method: GET, path: [bans] }, items: /bans, where: { /mark: $captured.mark }, id: /id }
+      request: { method: DELETE, path: [bans, $found.id] }
+`;
+  test("without undo data nothing is absent, undone or freed", async () => {
+    const { connector, asked } = connectorOf(marked, () => ({ json: { bans: [{ id: 1, mark: "ours" }] } }));
+    for (const undoData of ["", "{}", '{"captured":{}}', '{"captured":{"mark":"ours"}}']) {
+      const call = callOf({ undoData });
+      expect((await connector.undo(call)).kind).toBe("retry");
+      expect((await connector.apply(call)).kind).toBe("refused");
+      if (!undoData.includes("mark")) expect((await connector.verify(call)).kind).toBe("unknown");
+    }
+    expect((await connector.undo(callOf({ undoData: '{"captured":{"was_there":false}}' }))).kind).toBe("retry");
+    expect(asked.every(({ method }) => method === "GET")).toBe(true);
+  });
+
+  test("with it they are", async () => {
+    const { connector, asked } = connectorOf(marked, () => ({ json: { bans: [{ id: 1, mark: "ours" }] } }));
+    const undoData = '{"captured":{"mark":"ours","was_there":false}}';
+    expect((await connector.verify(callOf({ undoData }))).kind).toBe("present");
+    expect((await connector.undo(callOf({ undoData }))).kind).toBe("undone");
+    expect(asked.at(-1)?.url).toBe("https://fw.example/bans/1");
+  });
+});
+
+describe("requests that follow one another", () => {
+  const followed = plain
+    .replace(
+      "already: {",
+      "after: { request: { method: POST, path: [commit] }, done: { status: 200 } }\n      already: {",
+    )
+    .replace("gone: { status: 404 }", "gone: { status: 404 }, after: [{ request: { method: POST, path: [commit] } }]");
+  test("half done is unknown, half undone is tried again, also where the first half is there already", async () => {
+    const open = (first: number, second: number) =>
+      connectorOf(followed, ({ url }) => ({
+        status: url.endsWith("/commit") ? second : first,
+        json: { error: "exists" },
+      })).connector;
+    for (const first of [201, 409]) {
+      expect((await open(first, 200).apply(callOf())).kind).toBe("applied");
+      expect((await open(first, 500).apply(callOf())).kind).toBe("unknown");
+      expect((await open(first, 400).apply(callOf())).kind).toBe("unknown");
+    }
+    for (const first of [204, 404]) {
+      expect((await open(first, 200).undo(callOf())).kind).toBe("undone");
+      expect((await open(first, 500).undo(callOf())).kind).toBe("retry");
+    }
+  });
+});
+
+test("a 429 on a read before a change keeps its Retry-After", async () => {
+  const reading = plain.replace(
+    "request: { method: DELETE, path: [bans, $target.value] }",
+    "find: { request: { method: GET, path: [bans] }, items: /bans, id: /id }, request: { method: DELETE, path: [bans, $found.id] }",
+  );
+  const { connector } = connectorOf(reading, () => ({ status: 429, headers: { "retry-after": "9" } }));
+  expect(await connector.undo(callOf())).toMatchObject({ kind: "retry", retryAfterMs: 9_000 });
+});
+
 test("what listing gives is ours, in the ids of the targets", async () => {
   const listing =
     plain +
