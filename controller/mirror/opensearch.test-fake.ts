@@ -1,4 +1,5 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
 /**
@@ -12,6 +13,10 @@ export type FakeSiem = {
   readonly documents: (stream: string) => readonly StoredDocument[];
   readonly templates: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
   readonly requests: readonly string[];
+  /** Who asked, newest last: the Authorization header of each request. */
+  readonly credentials: readonly string[];
+  /** Credentials that are taken; undefined takes any. */
+  takes: string | undefined;
   readonly rollOver: (stream: string) => void;
   /** What becomes of the next requests to `_bulk`, one each; then they are taken. */
   readonly faults: Fault[];
@@ -37,10 +42,11 @@ export type Fault =
 
 type Backing = Map<string, Readonly<Record<string, unknown>>>;
 
-export const createFakeSiem = (): FakeSiem => {
+export const createFakeSiem = (tls?: { readonly cert: string; readonly key: string }): FakeSiem => {
   const streams = new Map<string, Backing[]>();
   const templates = new Map<string, Readonly<Record<string, unknown>>>();
   const requests: string[] = [];
+  const credentials: string[] = [];
   const faults: Fault[] = [];
   let server: Server | undefined;
   let port = 0;
@@ -114,27 +120,35 @@ export const createFakeSiem = (): FakeSiem => {
   };
 
   const start = async (): Promise<void> => {
-    const made = createServer((request, response) => {
+    const take = (request: IncomingMessage, response: ServerResponse): void => {
+      const caller = request.headers.authorization ?? "";
+      credentials.push(caller);
       const parts: Buffer[] = [];
       request.on("data", (part: Buffer) => parts.push(part));
       request.on("end", () => {
         const { pathname } = new URL(request.url ?? "/", "http://localhost");
-        const reply = answer(request.method ?? "", pathname, Buffer.concat(parts).toString("utf8"));
+        const isKnown = fake.takes === undefined || fake.takes === caller;
+        const reply = !isKnown
+          ? { status: 401, body: {} }
+          : answer(request.method ?? "", pathname, Buffer.concat(parts).toString("utf8"));
         if (reply === "reset") request.socket.destroy();
         else if (reply !== "silence") send(response, reply);
       });
-    });
+    };
+    const made = tls === undefined ? createServer(take) : createTlsServer(tls, take);
     server = made;
-    await new Promise<void>((done) => made.listen(port, "127.0.0.1", done));
+    await new Promise<void>((done) => made.listen(port, tls === undefined ? "127.0.0.1" : "0.0.0.0", done));
     port = (made.address() as AddressInfo).port;
   };
 
   const fake: FakeSiem = {
-    url: () => `http://127.0.0.1:${port}`,
+    url: () => `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     documents: (stream) =>
       (streams.get(stream) ?? []).flatMap((index) => [...index].map(([id, source]) => ({ id, source }))),
     templates,
     requests,
+    credentials,
+    takes: undefined,
     faults,
     rollOver: (stream) => void indicesOf(stream).push(new Map()),
     onStored: () => undefined,
