@@ -21,6 +21,9 @@ export type MqttPlace = {
   readonly close: () => Promise<void>;
 };
 
+/** The small broker takes any; mosquitto asks for certificates besides. */
+const brokerPassword = "openc2-planted-broker-password";
+
 /** A producer and a consumer with a broker between them, or why there is none. Rules and endpoints once each: what differs from HTTPS is the way, not the command. */
 export const openC2OverMqtt = (name: string, startBroker: () => Promise<MqttPlace | string>): readonly Subject[] =>
   openC2Rows
@@ -50,13 +53,26 @@ export const openC2OverMqtt = (name: string, startBroker: () => Promise<MqttPlac
               producer: "reflex-test",
               place: url,
               transfer: createMqttTransfer(
-                { url, producer: "reflex-test", consumer: "fw-1", tls: identity, callTimeoutMs },
-                { secrets: createSecrets({}), clock: { nowMs: Date.now }, timers: nodeTimers },
+                {
+                  url,
+                  producer: "reflex-test",
+                  consumer: "fw-1",
+                  tls: identity,
+                  username: "reflex",
+                  password: "env:BROKER_PASSWORD",
+                  callTimeoutMs,
+                },
+                {
+                  secrets: createSecrets({ BROKER_PASSWORD: brokerPassword }),
+                  clock: { nowMs: Date.now },
+                  timers: nodeTimers,
+                },
               ),
             });
             await connector.start();
             return connector;
           },
+          secrets: () => [brokerPassword],
           present: async () => consumer.present(),
           changes: async () => consumer.changes(),
           faults: mqttFaults({

@@ -11,6 +11,12 @@ import { illegalAddresses } from "../illegal-targets.ts";
 import type { Subject } from "../subject.ts";
 
 const manifest = join(import.meta.dirname, "..", "far-end.yaml");
+const token = "grpc-planted-token-9f3b5c";
+/** The far end as a product that wants a token. */
+const manifestText = readFileSync(manifest, "utf8").replace(
+  "auth: none",
+  "secrets:\n  token: { about: token }\nauth: { bearer: $secrets.token }",
+);
 
 /** A manifest over gRPC, in front of a real gRPC server. */
 export const subjects: readonly Subject[] = [
@@ -42,11 +48,12 @@ export const subjects: readonly Subject[] = [
               manifest,
               base_url: `https://localhost:${server.port}`,
               ca_file: caFile,
+              secrets: { token: "env:TOKEN" },
             },
             {
-              secrets: createSecrets({}),
+              secrets: createSecrets({ TOKEN: token }),
               clock: { nowMs: Date.now },
-              readText: (path) => readFileSync(path, "utf8"),
+              readText: (path) => (path === manifest ? manifestText : readFileSync(path, "utf8")),
               packFile: (name) => name,
               openGrpc: createGrpcCalls,
               publicAuthorities: () => [],
@@ -56,6 +63,7 @@ export const subjects: readonly Subject[] = [
           await opened.value.start();
           return opened.value;
         },
+        secrets: () => [token],
         present: async () => farEnd.present().map((target) => `block_ip ${target}`),
         changes: async () => effects().map(({ verb, target }) => ({ verb, key: `block_ip ${target}` })),
         faults: server.faults,

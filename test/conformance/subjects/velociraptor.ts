@@ -81,6 +81,7 @@ export const subjects: readonly Subject[] = [
           await connector.start();
           return connector;
         },
+        secrets: () => [server.client.key.split("\n")[1] ?? ""],
         present: async () => fake.present(),
         changes: async () => fake.changes(),
         faults: server.faults,
