@@ -13,12 +13,19 @@ export type OpenC2Consumer = {
   readonly handle: (text: string) => Answered | undefined;
   readonly present: () => readonly string[];
   readonly changes: () => readonly FakeChange[];
-  /** Real changes by the command that made them. */
-  readonly effects: () => Readonly<Record<string, number>>;
+  /** Every command that was to change something, by its id, in order. */
+  readonly commands: () => readonly ConsumerCommand[];
   /** A rule of another producer. */
   readonly addRule: (target: Rule["target"]) => void;
   /** Refuses everything from now on, in these words. */
   readonly speak: (words: string) => void;
+};
+export type ConsumerCommand = {
+  readonly verb: FakeChange["verb"];
+  readonly commandId: string;
+  readonly key: string;
+  readonly hasEffect: boolean;
+  readonly atMs: number;
 };
 export type Answered = {
   readonly requestId?: string;
@@ -43,15 +50,15 @@ const consumerId = "consumer-1";
 
 export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
   const rules = new Map<number, Rule>();
-  const contained = new Map<string, string>();
+  const contained = new Set<string>();
   const changes: FakeChange[] = [];
-  const effects: Record<string, number> = {};
+  const commands: ConsumerCommand[] = [];
   let ownNumber = 1;
   let refusing: string | undefined;
 
-  const note = (verb: FakeChange["verb"], key: string, commandId: string): void => {
-    changes.push({ verb, key });
-    effects[commandId] = (effects[commandId] ?? 0) + 1;
+  const note = (verb: FakeChange["verb"], key: string, commandId: string, hasEffect = true): void => {
+    if (hasEffect) changes.push({ verb, key });
+    commands.push({ verb, commandId, key, hasEffect, atMs: Date.now() });
   };
 
   const deny = ({ target, args, command_id: id }: Command): Reply => {
@@ -69,11 +76,14 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
       ownNumber += 1;
     }
     if (typeof number !== "number" || !Number.isSafeInteger(number) || number < 0) return { status: 400 };
-    if (rules.has(number)) return { status: 500, status_text: "Rule number currently in use" };
     const rule: Rule = {
       target: target as Rule["target"],
       ...(typeof duration === "number" ? { durationMs: duration } : {}),
     };
+    if (rules.has(number)) {
+      note("apply", keyOf(rule), id, false);
+      return { status: 500, status_text: "Rule number currently in use" };
+    }
     rules.set(number, rule);
     note("apply", keyOf(rule), id);
     return { status: 200, results: { pf: { rule_number: number } } };
@@ -84,7 +94,10 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
     if (typeof number !== "number") return { status: 501, status_text: "Target not supported" };
     if (Object.keys(args).some((name) => name !== "response_requested")) return { status: 501 };
     const rule = rules.get(number);
-    if (rule === undefined) return { status: 404, status_text: "No such rule" };
+    if (rule === undefined) {
+      note("undo", `rule ${number}`, id, false);
+      return { status: 404, status_text: "No such rule" };
+    }
     rules.delete(number);
     note("undo", keyOf(rule), id);
     return { status: 200 };
@@ -128,12 +141,10 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
       return { status: 400, status_text: "Containment type argument not populated" };
     if (isObject(file) && !(isObject(er) && isObject(er["downstream_device"])))
       return { status: 400, status_text: "Downstream device argument not populated" };
-    if (action === "contain" && !contained.has(key)) {
-      contained.set(key, id);
-      note("apply", key, id);
-    } else if (action === "allow" && contained.delete(key)) {
-      note("undo", key, id);
-    }
+    const isContained = contained.has(key);
+    note(action === "contain" ? "apply" : "undo", key, id, isContained !== (action === "contain"));
+    if (action === "contain") contained.add(key);
+    else contained.delete(key);
     return { status: 200 };
   };
 
@@ -173,9 +184,9 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
         }),
       };
     },
-    present: () => [...new Set([...rules.values()].map(keyOf)), ...contained.keys()],
+    present: () => [...new Set([...rules.values()].map(keyOf)), ...contained],
     changes: () => changes,
-    effects: () => effects,
+    commands: () => commands,
     addRule: (target) => {
       rules.set(ownNumber, { target });
       ownNumber += 1;

@@ -1,8 +1,11 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { nodeTimers } from "@reflex/edge-agent/adapters/node-timers";
 import { createHttpCalls } from "@reflex/edge-agent/adapters/outbound-http";
 import { createSecrets } from "@reflex/edge-agent/adapters/secrets";
 import type { Connector } from "@reflex/edge-agent/connectors/contract";
-import type { Profiles } from "@reflex/edge-agent/connectors/openc2/command-of";
+import { commandIdOf, type Profiles } from "@reflex/edge-agent/connectors/openc2/command-of";
 import { createHttpsTransfer } from "@reflex/edge-agent/connectors/openc2/https-transfer";
 import type { OpenC2Command } from "@reflex/edge-agent/connectors/openc2/message";
 import { createMqttTransfer, type MqttTransferOptions } from "@reflex/edge-agent/connectors/openc2/mqtt-transfer";
@@ -15,6 +18,7 @@ import { ok } from "@reflex/protocol/result";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { callFor } from "../fixtures/connector-conformance.ts";
+import type { FarEndCounts } from "../fixtures/far-end.ts";
 import { createTestAuthority } from "./certificates.ts";
 import { handlerOf, startFakeServer } from "./fake-server.ts";
 import { createFakeOpenC2, openC2Token } from "./fakes/openc2.ts";
@@ -282,6 +286,64 @@ describe("OpenC2 over MQTT", () => {
     const trusted = mqttTransfer({ url: `mqtts://localhost:${good.port}`, tls: { ca: [authority.caPem] } });
     await connectorOver(trusted, { filter: { profile: "pf" } });
     expect(good.connects()).toHaveLength(1);
+  });
+});
+
+describe("a consumer in a process of its own", () => {
+  const program = join(import.meta.dirname, "openc2-far-end.ts");
+  const start = async (...args: readonly string[]) => {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const end = async (): Promise<void> => {
+      child.kill("SIGKILL");
+      await ended;
+    };
+    opened.push(end);
+    const port = await new Promise<number>((resolve) =>
+      createInterface({ input: child.stdout }).once("line", (line) => resolve(Number(line))),
+    );
+    const counts = async () => (await (await fetch(`http://127.0.0.1:${port}/counts`)).json()) as FarEndCounts;
+    return { port, counts, end };
+  };
+
+  test("over HTTP: counts one effect of one command, however often it is sent", async () => {
+    const consumer = await start("0");
+    const http = createHttpCalls();
+    opened.push(http.close);
+    const transfer = createHttpsTransfer(
+      { baseUrl: `http://127.0.0.1:${consumer.port}`, producer: "reflex", callTimeoutMs: 2_000 },
+      { http, secrets: createSecrets({}), clock },
+    );
+    const connector = await connectorOver(transfer, { filter: { profile: "pf" } });
+    const call = callFor("block_ip", address);
+    const outcomes = [await connector.apply(call), await connector.apply(call), await connector.undo(call)];
+    expect(outcomes.map(({ kind }) => kind)).toEqual(["applied", "applied", "undone"]);
+    const { effects, undone, present } = await consumer.counts();
+    expect({ effects, undone, present }).toEqual({
+      effects: { [commandIdOf("apply", call.idempotencyKey)]: 1 },
+      undone: { [commandIdOf("undo", call.idempotencyKey)]: 1 },
+      present: [],
+    });
+    await consumer.end();
+    expect((await connector.apply(call)).kind).toBe("retry");
+    expect((await connector.undo(call)).kind).toBe("retry");
+    expect((await connector.verify(call)).kind).toBe("unknown");
+  });
+
+  test("over MQTT: killed and started again, it is found by the same name", async () => {
+    const broker = await startMqtt5Broker();
+    opened.push(broker.close);
+    const url = `mqtt://127.0.0.1:${broker.port}`;
+    const first = await start("0", url, "fw-1");
+    const connector = await connectorOver(mqttTransfer({ url }), { filter: { profile: "pf" } });
+    const call = callFor("block_ip", address);
+    expect((await connector.apply(call)).kind).toBe("applied");
+    await first.end();
+    while (broker.listeners("oc2/cmd/device/fw-1") > 0) await new Promise(setImmediate);
+    expect((await connector.apply(call)).kind).toBe("retry");
+    await start("0", url, "fw-1");
+    expect((await connector.verify(call)).kind).toBe("absent");
+    expect((await connector.apply(call)).kind).toBe("applied");
   });
 });
 

@@ -133,14 +133,14 @@ const filterCommands = (filter: FilterProfile, producer: string, call: Connector
         },
       },
       actuator,
-      command_id: commandId("apply", call),
+      command_id: commandIdOf("apply", call.idempotencyKey),
     },
     undo: {
       action: "delete",
       target: rule,
       args: { response_requested: "complete" },
       actuator,
-      command_id: commandId("undo", call),
+      command_id: commandIdOf("undo", call.idempotencyKey),
     },
     query: { action: "query", target: rule, args: { response_requested: "complete" }, actuator },
   };
@@ -174,14 +174,14 @@ const deviceCommands = (endpoint: EndpointProfile, call: ConnectorCall, target: 
       },
     },
     actuator: { er: {} },
-    command_id: commandId("apply", call),
+    command_id: commandIdOf("apply", call.idempotencyKey),
   },
   undo: {
     action: "allow",
     target,
     args: { response_requested: "complete" },
     actuator: { er: {} },
-    command_id: commandId("undo", call),
+    command_id: commandIdOf("undo", call.idempotencyKey),
   },
 });
 
@@ -197,13 +197,13 @@ const fileCommands = (endpoint: EndpointProfile, call: ConnectorCall, target: Ta
   };
   const actuator = { er: {} };
   return {
-    apply: { action: "contain", target, args, actuator, command_id: commandId("apply", call) },
-    undo: { action: "allow", target, args, actuator, command_id: commandId("undo", call) },
+    apply: { action: "contain", target, args, actuator, command_id: commandIdOf("apply", call.idempotencyKey) },
+    undo: { action: "allow", target, args, actuator, command_id: commandIdOf("undo", call.idempotencyKey) },
   };
 };
 
 /** 36 characters at most, so the key's digest is cut to the shape of a UUID. */
-const commandId = (verb: "apply" | "undo", { idempotencyKey }: ConnectorCall): string => {
+export const commandIdOf = (verb: "apply" | "undo", idempotencyKey: string): string => {
   const digest = hash("sha256", `${verb} ${idempotencyKey}`, "hex");
   return [
     digest.slice(0, 8),
