@@ -8,7 +8,7 @@ import { handlerOf, startFakeServer } from "./fake-server.ts";
 import { createFakeEc2, fakeEc2Region, fakePrefixList } from "./fakes/aws-ec2.ts";
 import { fakeAwsAccessKey, fakeAwsSecretKey } from "./fakes/aws-signature.ts";
 import { createFakeFortigate, fakeFortigateToken } from "./fakes/fortigate.ts";
-import { newCall } from "./stage.ts";
+import { newCall, prepared } from "./stage.ts";
 import { packConnector } from "./subject-of-pack.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reflex-race-"));
@@ -46,16 +46,20 @@ test("a FortiGate that two write to at once keeps every ban of both", async () =
   const secrets = { api_token: fakeFortigateToken };
   await before(fake, "fortigate", {}, secrets, async (ours) => {
     await before(fake, "fortigate", {}, secrets, async (theirs) => {
-      const calls = addresses.map((value, index) => ({
-        writer: index % 2 === 0 ? ours : theirs,
-        call: blockOf(value),
-      }));
+      const calls = await Promise.all(
+        addresses.map(async (value, index) => {
+          const writer = index % 2 === 0 ? ours : theirs;
+          return { writer, call: await prepared(writer, blockOf(value)) };
+        }),
+      );
       await Promise.all(calls.map(async ({ writer, call }) => expect((await writer.apply(call)).kind).toBe("applied")));
       expect([...fake.present()].sort()).toEqual(addresses.map((value) => `block_ip ${value}`).sort());
       // One takes its own back while the other goes on adding.
       const more = addresses.map((value) => blockOf(value.replace("203.0.113", "198.51.100")));
       await Promise.all([
-        ...calls.filter(({ writer }) => writer === ours).map(({ call }) => ours.undo(call)),
+        ...calls
+          .filter(({ writer }) => writer === ours)
+          .map(async ({ call }) => expect((await ours.undo(call)).kind).toBe("undone")),
         ...more.map((call) => theirs.apply(call)),
       ]);
       const kept = calls.filter(({ writer }) => writer === theirs).map(({ call }) => call);
