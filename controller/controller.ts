@@ -173,8 +173,10 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
     // ---- SIEM -----------------------------------------------------------------------------------------------------
     const { siem } = settings;
     if (siem === "none") await mirrorStore.turnOff(`controller ${settings.name}`);
-    if (siem === undefined && (await mirrorStore.isOn()))
-      log({}, "reports wait for a SIEM this controller is not told of: give --siem-url, or none to end mirroring");
+    if (siem === undefined && (await mirrorStore.isOn())) {
+      const detail = `reports wait for a SIEM that controller ${settings.name} is not told of: --siem-url, or none to end mirroring`;
+      await mirrorStore.tell({ level: "warning", name: "siem-unknown", detail });
+    }
     const mirror =
       siem === undefined || siem === "none"
         ? undefined
@@ -184,7 +186,6 @@ export const startController = async (settings: Settings, log: Log): Promise<Con
             siem,
             org,
             name: settings.name,
-            retentionDays: settings.retentionDays,
             log,
           });
     if (mirror !== undefined) stops.push(mirror.stop);

@@ -1,6 +1,7 @@
 import { schedule } from "node-cron";
 import type { Database } from "./store/database.ts";
 import { createLeadership, deleteExpired, leadershipSeconds } from "./store/leadership.ts";
+import { createMirrorStore } from "./store/mirror-store.ts";
 
 /** What one controller of several does on a schedule, in UTC. */
 export type Housekeeping = { readonly isLeader: () => boolean; readonly stop: () => Promise<void> };
@@ -14,6 +15,7 @@ export const startHousekeeping = (
   log: (fields: Readonly<Record<string, unknown>>, message: string) => void,
 ): Housekeeping => {
   const leadership = createLeadership(database, leaderName, holder);
+  const mirrorStore = createMirrorStore(database);
   let token: number | undefined;
 
   const claim = async (): Promise<void> => {
@@ -34,6 +36,7 @@ export const startHousekeeping = (
       );
       await claim();
     }
+    if (token !== undefined) await mirrorStore.dropExpired({ name: leaderName, token }, retentionDays);
     log({ rows, retentionDays }, "records past their retention are deleted");
   };
 

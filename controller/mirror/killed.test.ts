@@ -62,6 +62,7 @@ test("a controller killed in the middle of a batch, again and again: nothing los
   for (let rows = 1; rows > 0; ) {
     const [row] = await sql`select count(*)::int as rows from siem_outbox`;
     rows = row?.["rows"];
+    await new Promise((wake) => setTimeout(wake, 20));
   }
   const found = siem.documents(stream).map(({ source }) => (source["event"] as { sequence: number }).sequence);
   expect(found.toSorted((a, b) => a - b)).toEqual(Array.from({ length: lives * perLife }, (_, at) => at + 1));

@@ -67,7 +67,6 @@ const start = (more: Partial<typeof times> = {}, lead: () => MirrorLeader | unde
     siem: createOpenSearch({ url: siem.url() }),
     place: { org: "acme", namespace: "default" },
     leader: lead,
-    retentionDays: 180,
     random: Math.random,
     log: () => undefined,
     times: { ...times, ...more },
@@ -285,6 +284,21 @@ test("a SIEM that is far behind is told of, and when it has caught up", async ()
   await siem.start();
   await untilTold("siem-caught-up");
   expect(sequences(actionsStream)).toEqual([1]);
+});
+
+test("what never reached the SIEM within its retention is dropped, and told", async () => {
+  await reported(await enrolled(), ["in_force", "undone"]);
+  await database.db.execute(
+    sql`update siem_outbox set stored_at = now() - interval '200 days' where body like '%in_force%'`,
+  );
+  await store.dropExpired({ ...leader, token: leader.token - 1 }, 180);
+  expect((await store.lags()).command.rows).toBe(2);
+  await store.dropExpired(leader, 180);
+  expect((await store.lags()).command.rows).toBe(1);
+  const [told] = await database.db.execute(sql`select name, detail from agent_events`);
+  expect(told).toMatchObject({ name: "siem-dropped", detail: expect.stringMatching(/^1 /) });
+  await store.dropExpired(leader, 180);
+  expect(await eventNames()).toHaveLength(1);
 });
 
 test("a SIEM is spoken to over TLS, or on this very machine; no credentials in the address", () => {

@@ -22,12 +22,11 @@ export type MirrorState = {
 };
 
 export type MirrorDeps = {
-  readonly store: Pick<MirrorStore, "waiting" | "settle" | "lags" | "tell" | "dropExpired">;
+  readonly store: Pick<MirrorStore, "waiting" | "settle" | "lags" | "tell">;
   readonly siem: Siem;
   readonly place: SiemPlace;
   /** The fencing token while this controller leads. */
   readonly leader: () => MirrorLeader | undefined;
-  readonly retentionDays: number;
   readonly random: () => number;
   readonly log: (fields: Readonly<Record<string, unknown>>, message: string) => void;
   readonly times?: Partial<MirrorTimes>;
@@ -153,10 +152,9 @@ export const startMirror = (deps: MirrorDeps): Mirror => {
   const watch = async (): Promise<void> => {
     let isTold = false;
     while (!stopping.signal.aborted) {
-      const leader = deps.leader();
-      if (leader !== undefined) {
+      if (deps.leader() !== undefined) {
         try {
-          isTold = await look(leader, isTold);
+          isTold = await look(isTold);
         } catch (error) {
           log({ error: error instanceof Error ? error.message : "" }, "cannot tell how far the SIEM is behind");
         }
@@ -165,7 +163,7 @@ export const startMirror = (deps: MirrorDeps): Mirror => {
     }
   };
 
-  const look = async (leader: MirrorLeader, wasTold: boolean): Promise<boolean> => {
+  const look = async (wasTold: boolean): Promise<boolean> => {
     const lags = Object.values(await store.lags());
     const rows = lags.reduce((sum, lag) => sum + lag.rows, 0);
     const seconds = Math.round(Math.max(...lags.map(({ oldestSeconds }) => oldestSeconds)));
@@ -179,13 +177,6 @@ export const startMirror = (deps: MirrorDeps): Mirror => {
       });
     if (!isLate && wasTold)
       await store.tell({ level: "info", name: "siem-caught-up", detail: "the SIEM has everything again" });
-    const dropped = await store.dropExpired(leader, deps.retentionDays);
-    if (dropped > 0)
-      await store.tell({
-        level: "alarm",
-        name: "siem-dropped",
-        detail: `${dropped} were past ${deps.retentionDays} days and never reached the SIEM`,
-      });
     return isLate;
   };
 

@@ -20,7 +20,6 @@ export type StartMirrorDeps = {
   readonly org: string;
   /** Of this controller. */
   readonly name: string;
-  readonly retentionDays: number;
   readonly log: (fields: Readonly<Record<string, unknown>>, message: string) => void;
 };
 

@@ -123,15 +123,18 @@ export const createMirrorStore = ({ db }: Pick<Database, "db">) => {
         select count(*)::int as rows from again`);
       return Number(row?.["rows"] ?? 0);
     },
-    /** Past the retention: what the SIEM never took is not kept for ever, and the number is told. */
-    dropExpired: async (leader: MirrorLeader, days: number): Promise<number> => {
+    /** Past the retention: what the SIEM never took is not kept for ever, and how much that was is told. */
+    dropExpired: async (leader: MirrorLeader, days: number): Promise<void> => {
       const cut = sql`now() - make_interval(days => ${days})`;
-      const [row] = await db.execute(sql`
+      await db.execute(sql`
         with fence as (select ${holds(leader)} as holds),
         old as (delete from siem_outbox using fence where holds and stored_at < ${cut} returning 1),
-        dead as (delete from siem_dead_letters using fence where holds and stored_at < ${cut} returning 1)
-        select (select count(*) from old)::int + (select count(*) from dead)::int as rows`);
-      return Number(row?.["rows"] ?? 0);
+        dead as (delete from siem_dead_letters using fence where holds and stored_at < ${cut} returning 1),
+        dropped as (select (select count(*) from old) + (select count(*) from dead) as rows)
+        insert into agent_events (agent, site, incarnation, sequence, at, level, name, detail)
+        select ${controllerEvents}, '', 0, ${nextEvent}, now(), 'alarm', 'siem-dropped', rows || ' reports past their retention never reached the SIEM'
+        from dropped where rows > 0
+        on conflict do nothing`);
     },
     /** The controller's own word among the agents' events. */
     tell: async (event: ControllerEvent): Promise<void> => {
@@ -143,9 +146,9 @@ export const createMirrorStore = ({ db }: Pick<Database, "db">) => {
 const holds = ({ name, token }: MirrorLeader): SQL =>
   sql`exists (select from leaderships where name = ${name} and token = ${token} and expires_at > now())`;
 
+const nextEvent = sql`1 + coalesce((select max(sequence) from agent_events where agent = ${controllerEvents} and incarnation = 0), 0)`;
 /** Numbered on from the last one. */
 const insertEvent = ({ level, name, detail }: ControllerEvent, where: SQL): SQL => sql`
   insert into agent_events (agent, site, incarnation, sequence, at, level, name, detail)
-  select ${controllerEvents}, '', 0, 1 + coalesce((select max(sequence) from agent_events where agent = ${controllerEvents} and incarnation = 0), 0),
-    now(), ${level}, ${name}, ${detail.slice(0, 1_024)} ${where}
+  select ${controllerEvents}, '', 0, ${nextEvent}, now(), ${level}, ${name}, ${detail.slice(0, 1_024)} ${where}
   on conflict do nothing`;

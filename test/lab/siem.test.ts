@@ -62,7 +62,6 @@ describe.skipIf(missing !== undefined)("a mirror to OpenSearch itself", () => {
       siem: createOpenSearch({ url: openSearch.url }),
       place: { org: "acme", namespace: "lab" },
       leader: () => ({ name: "siem-mirror", token }),
-      retentionDays: 180,
       random: Math.random,
       log: () => undefined,
       times: { idleMs: 20, backoffFromMs: 20, backoffToMs: 500 },
