@@ -89,7 +89,8 @@ export const startFakeServer = async (
     const request = await readRequest(incoming);
     for (const secret of secretsIn(request)) secrets.add(secret);
     const note = (said: string): void => {
-      lines.push(`${request.method} ${incoming.url ?? ""} -> ${said}`);
+      const action = /(?:^|&)Action=\w+/.exec(request.text)?.[0] ?? "";
+      lines.push(`${request.method} ${incoming.url ?? ""} ${action} -> ${said}`);
       if (lines.length > logLinesMax) lines.shift();
     };
     const name = fault?.name;

@@ -1,21 +1,27 @@
 import { type CaseResult, runCase } from "./cases.ts";
 import { type CaseName, caseNames, type Subject } from "./subject.ts";
 
-export type Row = { readonly subject: Subject; readonly results: ReadonlyMap<CaseName, CaseResult> };
+export type Row = {
+  readonly subject: Subject;
+  readonly results: ReadonlyMap<CaseName, CaseResult>;
+  readonly tookMs: number;
+};
 
 /** Subjects at once; the cases of one come after each other, as its target may be a single real server. */
-const subjectsAtOnceMax = 4;
+const subjectsAtOnceMax = 6;
 
 /** Puts every subject through every case; `onCase` hears of each as it ends. */
 export const runAll = async (
   subjects: readonly Subject[],
   onCase: (subject: Subject, name: CaseName, result: CaseResult) => void,
+  onRow: (row: Row) => void = () => {},
 ): Promise<readonly Row[]> => {
   const rows: Row[] = [];
   const waiting = subjects.map((subject, at) => ({ subject, at }));
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const results = new Map<CaseName, CaseResult>();
+      const startedMs = performance.now();
       for (const name of caseNames) {
         const result = await runCase(next.subject, name);
         results.set(name, result);
@@ -23,7 +29,9 @@ export const runAll = async (
         // A target that is not installed is not installed for the other cases either.
         if (result.kind === "missing") break;
       }
-      rows[next.at] = { subject: next.subject, results };
+      const row = { subject: next.subject, results, tookMs: performance.now() - startedMs };
+      rows[next.at] = row;
+      onRow(row);
     }
   };
   await Promise.all(Array.from({ length: subjectsAtOnceMax }, work));

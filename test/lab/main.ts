@@ -20,9 +20,14 @@ if (subjects.length === 0) {
   process.exit(66);
 }
 
-const rows = await runAll(subjects, (subject, name, result) => {
-  if (result.kind === "fail") console.log(`FAIL  ${nameOf(subject)}: ${name}`);
-});
+const rows = await runAll(
+  subjects,
+  (subject, name, result) => {
+    if (result.kind === "fail") console.log(`FAIL  ${nameOf(subject)}: ${name}`);
+  },
+  ({ subject, results, tookMs }) =>
+    console.log(`${nameOf(subject)}: ${results.size} cases in ${(tookMs / 1_000).toFixed(1)} s`),
+);
 await stopShared();
 const failures = failuresOf(rows);
 const text = [

@@ -11,6 +11,8 @@ export type RealTarget = Pick<Opened, "present" | "changes" | "addForeign" | "ad
   readonly baseUrl: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, string>>;
+  /** Put into every request by the front. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Tells requests that change something from those that read or log in. */
   readonly isChange: (request: FakeRequest) => boolean;
   /** Whether its credentials expire; then the front can make them. */
@@ -64,7 +66,7 @@ const patienceMs = 30_000;
 /** Of one connection, and so not passed on. */
 const hopHeaders = new Set(["host", "connection", "content-length", "keep-alive", "transfer-encoding"]);
 
-const inFrontOf = ({ baseUrl, isChange, hasTokens }: RealTarget): Handler => {
+const inFrontOf = ({ baseUrl, headers = {}, isChange, hasTokens }: RealTarget): Handler => {
   let changeCount = 0;
   const tokens = new Set<string>();
   let expired = new Set<string>();
@@ -75,7 +77,10 @@ const inFrontOf = ({ baseUrl, isChange, hasTokens }: RealTarget): Handler => {
     const query = request.query.toString();
     const answer = await fetch(`${baseUrl}${request.path}${query === "" ? "" : `?${query}`}`, {
       method: request.method,
-      headers: Object.entries(request.headers).filter(([name]) => !hopHeaders.has(name)),
+      headers: [
+        ...Object.entries(request.headers).filter(([name]) => !hopHeaders.has(name)),
+        ...Object.entries(headers),
+      ],
       ...(request.text === "" ? {} : { body: request.text }),
       redirect: "manual",
       signal: AbortSignal.timeout(patienceMs),

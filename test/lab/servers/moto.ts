@@ -8,10 +8,8 @@ import { answersHttp, freePort, isInstalled, startProgram, withRetry } from "./p
 /** AWS as `moto` plays it: EC2 and IAM with their state, on loopback HTTP. It checks no signatures. */
 export type Moto = {
   readonly url: string;
-  /** One call as an administrator; the answer's XML. */
-  readonly ask: (service: "ec2" | "iam", form: Readonly<Record<string, string>>) => Promise<string>;
-  /** Everything is as at the start. */
-  readonly reset: () => Promise<void>;
+  /** One call as an administrator of the account; the answer's XML. An account is empty until it is first used. */
+  readonly ask: (service: "ec2" | "iam", form: Readonly<Record<string, string>>, account: string) => Promise<string>;
   readonly stop: () => Promise<void>;
 };
 
@@ -40,11 +38,12 @@ export const startMoto = async (): Promise<Moto> => {
   });
   return {
     url,
-    ask: async (service, form) => {
+    ask: async (service, form, account) => {
       const answer = await fetch(url, {
         method: "POST",
-        // moto reads from here which service is meant, and nothing else.
+        // moto reads from the signature which service is meant, and nothing else.
         headers: {
+          "x-moto-account-id": account,
           authorization: `AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20260101/us-east-1/${service}/aws4_request, SignedHeaders=host, Signature=0`,
         },
         body: new URLSearchParams(form),
@@ -52,10 +51,6 @@ export const startMoto = async (): Promise<Moto> => {
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${form["Action"]}: ${answer.status} ${text.slice(0, 500)}`);
       return text;
-    },
-    reset: async () => {
-      const answer = await fetch(`${url}/moto-api/reset`, { method: "POST" });
-      if (!answer.ok) throw new Error(`moto does not reset: ${answer.status}`);
     },
     stop: program.stop,
   };
