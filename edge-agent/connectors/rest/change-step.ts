@@ -8,7 +8,8 @@ import type { BoundRequest } from "./bind-request.ts";
 import { type Pause, settled } from "./capture-settled.ts";
 import type { Reader } from "./list-items.ts";
 import type { Change } from "./manifest.ts";
-import { holdsAny, isAnswered, keptOf, matches } from "./match.ts";
+import { holdsAny, isAnswered, keptOf } from "./match.ts";
+import { matcherToTest } from "./matcher-test.ts";
 import { valuesAt } from "./pointer.ts";
 import type { Answer } from "./read-answer.ts";
 import { retryAfterMs } from "./retry-after.ts";
@@ -96,7 +97,7 @@ const isKnownBefore = ({ unless = [] }: Change, bindings: Bindings): boolean =>
 export const isSoBefore = ({ unless = [] }: Change, bindings: Bindings): boolean =>
   unless.some(([reference, matcher]) => {
     const captured = bindings.get(reference.path);
-    return captured !== undefined && matches(matcher, Array.isArray(captured) ? captured : [captured], bindings);
+    return captured !== undefined && matcherToTest(matcher, bindings)(Array.isArray(captured) ? captured : [captured]);
   });
 
 type Ready = { readonly bindings: Bindings; readonly adjust: (request: BoundRequest) => BoundRequest };

@@ -4,7 +4,7 @@ import { type Ask, type AskFailure, failureOfAnswer, failureOfRead, type ReadFai
 import type { Bindings } from "./bind.ts";
 import { type BoundRequest, encodeText } from "./bind-request.ts";
 import type { Clauses, Conditions, Pages, RequestTemplate } from "./manifest.ts";
-import { holdAll, isAnswered, isComparable, itemsAt } from "./match.ts";
+import { isAnswered, isComparable, itemsAt, testOf } from "./match.ts";
 import { type Pointer, valuesAt } from "./pointer.ts";
 import type { Answer } from "./read-answer.ts";
 
@@ -62,12 +62,13 @@ export const createReader = (ask: Ask, wordsOf: (answer: Answer) => string, nowM
     }
     const answers = await readPages(listing, bindings, untilMs);
     if (!answers.ok) return answers;
+    const isOne = testOf(listing.where, bindings);
     const items: unknown[] = [];
     for (const answer of answers.value) {
       const found = itemsAt(answer, listing.items);
       if (found === undefined)
         return err(refusal("connector-refused", `the answer has no list at ${JSON.stringify(listing.items.text)}`));
-      items.push(...found.filter((item) => holdAll(listing.where, item, bindings)));
+      for (const item of found) if (isOne(item)) items.push(item);
     }
     return ok(items);
   };

@@ -1,6 +1,6 @@
-import { netText, parseNet } from "../../admit/address.ts";
-import { type Bindings, bindText, bindValue, isScalar, textOf } from "./bind.ts";
+import { type Bindings, bindValue } from "./bind.ts";
 import type { Clause, Clauses, Conditions, Keep, Matcher } from "./manifest.ts";
+import { isPlain, matcherToTest } from "./matcher-test.ts";
 import { type Pointer, valuesAt } from "./pointer.ts";
 import type { Answer } from "./read-answer.ts";
 import type { Json } from "./value.ts";
@@ -11,12 +11,12 @@ export const holdsAny = (clauses: Clauses, answer: Answer, bindings: Bindings): 
 
 const holds = (clause: Clause, answer: Answer, bindings: Bindings): boolean => {
   if (!hasStatus(clause, answer)) return false;
-  if (clause.items === undefined) return holdAll(clause.where, answer.content, bindings);
+  const isOne = testOf(clause.where, bindings);
+  if (clause.items === undefined) return isOne(answer.content);
   const items = itemsAt(answer, clause.items);
   if (items === undefined) return false;
-  const isOne = (item: unknown): boolean => holdAll(clause.where, item, bindings);
   const { none } = clause;
-  if (none !== undefined && items.some((item) => holdAll(none, item, bindings))) return false;
+  if (none !== undefined && items.some(testOf(none, bindings))) return false;
   if (clause.empty) return items.length === 0;
   if (clause.only) return items.length > 0 && items.every(isOne);
   if (clause.first) return items.length > 0 && isOne(items[0]);
@@ -59,81 +59,10 @@ const isListThere = (content: unknown, isXml: boolean, { text, tokens }: Pointer
   return Array.isArray(found) || found === null;
 };
 
-export const holdAll = (conditions: Conditions, root: unknown, bindings: Bindings): boolean =>
-  conditions.every(([pointer, matcher]) => matches(matcher, valuesAt(root, pointer), bindings));
-
-/** `found`: what the pointer names; several where it has a `*`. */
-export const matches = (matcher: Matcher, found: readonly unknown[], bindings: Bindings): boolean => {
-  switch (matcher.kind) {
-    case "one_of":
-      return matcher.matchers.some((one) => matches(one, found, bindings));
-    case "not":
-      // What is not there at all is not known to be different.
-      return found.length > 0 && !matches(matcher.matcher, found, bindings);
-    case "missing":
-      return found.every((one) => one === null || one === "" || one === undefined) === matcher.isMissing;
-    case "at_least":
-      return found.some((one) => isNumberText(one) && Number(one) >= matcher.number);
-    case "exactly": {
-      const list = bindValue(matcher.list, bindings);
-      return list.ok && isSameSet(found.length === 1 && Array.isArray(found[0]) ? found[0] : found, list.value);
-    }
-    case "equals":
-      return equalsOne(matcher, found, bindings);
-    default: {
-      const text = bindText(matcher.value, bindings);
-      return text.ok && found.some((one) => compare(matcher.kind, one, text.value));
-    }
-  }
-};
-
-const isNumberText = (value: unknown): boolean =>
-  typeof value === "number" || (typeof value === "string" && /^-?\d+(?:\.\d+)?$/.test(value));
-
-const equalsOne = (matcher: Matcher & { kind: "equals" }, found: readonly unknown[], bindings: Bindings): boolean => {
-  const wanted = bindValue(matcher.value, bindings);
-  if (!wanted.ok || !isScalar(wanted.value)) return false;
-  // XML knows only texts, so `true` and "true" are equal; null is equal to nothing but null.
-  const text = wanted.value === null ? null : textOf(wanted.value);
-  return found.some((one) => (one === null || text === null ? one === text : isPlain(one) && String(one) === text));
-};
-
-const isPlain = (value: unknown): value is string | number | boolean =>
-  typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-
-const compare = (
-  kind: "starts" | "ends" | "contains" | "address" | "same_name",
-  found: unknown,
-  wanted: string,
-): boolean => {
-  if (!isPlain(found)) return false;
-  const text = String(found);
-  switch (kind) {
-    case "starts":
-      return text.startsWith(wanted);
-    case "ends":
-      return text.endsWith(wanted);
-    case "contains":
-      return text.includes(wanted);
-    case "same_name":
-      return text.toLowerCase() === wanted.toLowerCase();
-    case "address": {
-      const net = canonicalNet(text);
-      return net !== undefined && net === canonicalNet(wanted);
-    }
-  }
-};
-
-/** `203.0.113.9` and `203.0.113.9/32` are one; `10.0.0.1/8` is `10.0.0.0/8`. */
-export const canonicalNet = (text: string): string | undefined => {
-  const net = parseNet(text.trim());
-  return net === undefined ? undefined : netText(net);
-};
-
-const isSameSet = (found: readonly unknown[], wanted: Json): boolean => {
-  if (!Array.isArray(wanted) || !found.every(isPlain)) return false;
-  const [there, here] = [new Set(found.map(String)), new Set((wanted as readonly Json[]).map(String))];
-  return there.size === here.size && [...there].every((one) => here.has(one));
+/** Bound once, so that it can be asked of each entry of a long list. */
+export const testOf = (conditions: Conditions, bindings: Bindings): ((root: unknown) => boolean) => {
+  const tests = conditions.map(([pointer, matcher]) => [pointer, matcherToTest(matcher, bindings)] as const);
+  return (root) => tests.every(([pointer, test]) => test(valuesAt(root, pointer)));
 };
 
 /**

@@ -7,7 +7,8 @@ import { failureOfAnswer, failureOfRead, refusalOf } from "./ask.ts";
 import type { Bindings } from "./bind.ts";
 import type { StepDeps } from "./change-step.ts";
 import type { ActionList, Clauses, Description, ReadFirst, Resolve, Verify } from "./manifest.ts";
-import { areComparable, canonicalNet, hasStatus, holdsAny, isAnswered, itemsAt, keptOf } from "./match.ts";
+import { areComparable, hasStatus, holdsAny, isAnswered, itemsAt, keptOf } from "./match.ts";
+import { canonicalNet } from "./matcher-test.ts";
 import { valuesAt } from "./pointer.ts";
 import type { Answer } from "./read-answer.ts";
 import type { Json } from "./value.ts";
@@ -131,7 +132,7 @@ export const verifyTarget = async (
     verify.answered === undefined || holdsAny(verify.answered, answer, bindings);
   if (!answers.value.every(isBelieved)) return { kind: "unknown", detail: statusesOf(answers.value) };
   const isPresent = answers.value.some((answer) => holdsAny(verify.present, answer, bindings));
-  const isAbsent = answers.value.every((answer) => saysAbsent(verify, answer, bindings));
+  const isAbsent = answers.value.every((answer) => saysAbsent(verify, answer, bindings, isPresent));
   if (isPresent === isAbsent)
     return { kind: "unknown", detail: `${statusesOf(answers.value)} says neither yes nor no` };
   return { kind: isPresent ? "present" : "absent" };
@@ -141,13 +142,11 @@ const everyStatus = Array.from({ length: 500 }, (_, index) => 100 + index);
 const statusesOf = (answers: readonly Answer[]): string =>
   `HTTP ${[...new Set(answers.map(({ status }) => status))].join(", ")}`;
 
-const saysAbsent = ({ present, absent }: Verify, answer: Answer, bindings: Bindings): boolean => {
+const saysAbsent = ({ present, absent }: Verify, answer: Answer, bindings: Bindings, isPresent: boolean): boolean => {
   if (absent !== undefined) return holdsAny(absent, answer, bindings);
   const [listed] = present;
   if (listed?.items === undefined) return false;
-  return (
-    hasStatus(listed, answer) && itemsAt(answer, listed.items) !== undefined && !holdsAny(present, answer, bindings)
-  );
+  return !isPresent && hasStatus(listed, answer) && itemsAt(answer, listed.items) !== undefined;
 };
 
 /** The ids that are in force there and ours. */
