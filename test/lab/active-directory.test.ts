@@ -107,7 +107,7 @@ describe.skipIf(missing !== undefined)("an Active Directory domain (Samba)", () 
     const connector = open();
     const call = await prepared(connector, "disable_user", "bob");
     for (let round = 0; round < 10; round += 1) {
-      const other = 0x200 | (round % 2 === 0 ? 0x10000 : 0x40000);
+      const other = 0x200 | (round % 2 === 0 ? 0x10000 : 0x100000);
       const [outcome] = await Promise.all([
         connector.apply(call),
         domain.change(domain.dnOf("bob"), [replace("userAccountControl", [String(other)])]),
