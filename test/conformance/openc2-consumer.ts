@@ -40,7 +40,9 @@ export type ConsumerFlaw =
   /** Knows no query for a rule. */
   | "cannot be asked"
   /** Refuses the argument. */
-  | "knows no insert_rule";
+  | "knows no insert_rule"
+  /** Makes rules and cannot remove them. */
+  | "keeps rules for ever";
 
 type Rule = { readonly target: Readonly<Record<string, string>>; readonly durationMs?: number };
 type Json = Readonly<Record<string, unknown>>;
@@ -111,10 +113,11 @@ export const createOpenC2Consumer = (flaw?: ConsumerFlaw): OpenC2Consumer => {
         results: {
           versions: ["1.0"],
           profiles: ["pf", "er"],
+          rate_limit: 6_000,
           pairs: {
             query: ["features", ...rule],
             deny: ["ipv4_net", "ipv6_net", "domain_name"],
-            delete: ["pf:rule_number"],
+            ...(flaw === "keeps rules for ever" ? {} : { delete: ["pf:rule_number"] }),
             contain: ["device", "file"],
             allow: ["device", "file"],
           },

@@ -77,13 +77,14 @@ describe("a command says what we mean and nothing else", () => {
     ["quarantine_file", "file", "a".repeat(64)],
   ];
   test.each(kinds)("%s: no value changes the structure of its message", async (action, type, plain) => {
+    const isNews = ({ action: sent }: OpenC2Command): boolean => sent !== "query";
     const sentFor = async (value: string): Promise<readonly OpenC2Command[]> => {
       const { sent, transfer } = recording();
       const connector = await connectorOver(transfer);
       sent.length = 0;
       await connector.apply(callFor(action, { type, value }));
       await connector.undo(callFor(action, { type, value }));
-      return JSON.parse(JSON.stringify(sent)) as OpenC2Command[];
+      return (JSON.parse(JSON.stringify(sent)) as OpenC2Command[]).filter(isNews);
     };
     const expected = (await sentFor(plain)).map(shapeOf);
     expect(expected).toHaveLength(2);
@@ -164,6 +165,17 @@ describe("what a consumer cannot do is not taken for done", () => {
     expect((await connector.verify(callFor("block_ip", address))).kind).toBe("unknown");
     const able = await overHttps();
     expect(able.connector.describe().actions.block_ip).toMatchObject({ canVerify: true });
+  });
+
+  test("one that cannot take back what it does is not asked to do it", async () => {
+    const { fake, connector } = await overHttps("keeps rules for ever");
+    expect((await connector.apply(callFor("block_ip", address))).kind).toBe("refused");
+    expect(fake.changes()).toEqual([]);
+  });
+
+  test("what it takes in a minute is kept to", async () => {
+    const { connector } = await overHttps();
+    expect(connector.describe().rate).toEqual({ perSecond: 100, burst: 100 });
   });
 
   test("a rule that the consumer ends by itself gets its new time without a second rule", async () => {

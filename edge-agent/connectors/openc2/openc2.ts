@@ -2,7 +2,7 @@ import type { Refusal } from "@reflex/protocol/refusal";
 import { ok, type Result } from "@reflex/protocol/result";
 import type { ActionTraits, ApplyOutcome, Connector, ConnectorCall, UndoOutcome, VerifyOutcome } from "../contract.ts";
 import { actionsOf, type Commands, commandsOf, type Profiles } from "./command-of.ts";
-import { canQueryRules } from "./features.ts";
+import { type Features, featuresIn } from "./features.ts";
 import type { OpenC2Command } from "./message.ts";
 import { applyOutcomeOf, failedApply, failedUndo, ruleNumberIn, undoOutcomeOf, verifyOutcomeOf } from "./outcome.ts";
 import type { Transfer } from "./transfer.ts";
@@ -24,20 +24,22 @@ export type OpenC2Options = {
  * cut off before, and its undo would cut off a host that was free.
  */
 export const createOpenC2 = ({ name, profiles, producer, transfer, place }: OpenC2Options): Connector => {
-  let canVerifyRules: boolean | undefined;
+  let features: Features | undefined;
 
-  const learnFeatures = async (): Promise<boolean> => {
-    if (canVerifyRules !== undefined || profiles.filter === undefined) return canVerifyRules ?? false;
+  const learnFeatures = async (): Promise<Features | undefined> => {
+    if (features !== undefined) return features;
     const answer = await transfer.exchange(queryFeatures);
     // An answer that could not be had is asked for again; one that was had holds until the next start.
-    if (answer.ok) canVerifyRules = canQueryRules(answer.value, profiles.filter.profile);
-    return canVerifyRules ?? false;
+    if (answer.ok) features = featuresIn(answer.value);
+    return features;
   };
+  const rule = `${profiles.filter?.profile ?? "pf"}:rule_number`;
 
   const commandsFor = (call: ConnectorCall): Result<Commands, Refusal> => commandsOf(profiles, producer, call);
 
   const ask = async ({ query, ruleNumber }: Commands): Promise<VerifyOutcome> => {
-    if (query === undefined || ruleNumber === undefined || !(await learnFeatures()))
+    const isAnswered = query !== undefined && (await learnFeatures())?.can("query", rule) === true;
+    if (query === undefined || ruleNumber === undefined || !isAnswered)
       return { kind: "unknown", detail: "this consumer cannot be asked" };
     const answer = await transfer.exchange(query);
     return answer.ok ? verifyOutcomeOf(answer.value, ruleNumber) : { kind: "unknown", detail: answer.error.detail };
@@ -71,6 +73,8 @@ export const createOpenC2 = ({ name, profiles, producer, transfer, place }: Open
   const apply = async (call: ConnectorCall): Promise<ApplyOutcome> => {
     const commands = commandsFor(call);
     if (!commands.ok) return { kind: "refused", ...commands.error };
+    if (!canTakeBack(await learnFeatures(), commands.value))
+      return { kind: "refused", code: "connector-refused", detail: "the consumer says that it cannot take it back" };
     const answer = await transfer.exchange(commands.value.apply);
     if (!answer.ok) return failedApply(answer.error);
     const outcome = applyOutcomeOf(answer.value);
@@ -107,7 +111,7 @@ export const createOpenC2 = ({ name, profiles, producer, transfer, place }: Open
   return {
     name,
     describe: () => {
-      const rules = traitsOf(canVerifyRules ?? false, profiles.filter?.nativeTtl ?? false);
+      const rules = traitsOf(features?.can("query", rule) === true, profiles.filter?.nativeTtl ?? false);
       const endpoints = traitsOf(false, false);
       const traits: Record<string, ActionTraits> = {
         block_ip: { targets: ["address"], ...rules },
@@ -116,8 +120,10 @@ export const createOpenC2 = ({ name, profiles, producer, transfer, place }: Open
         isolate_host: { targets: ["host"], ...endpoints },
         quarantine_file: { targets: ["file"], ...endpoints },
       };
+      const perSecond = (features?.requestsPerMinute ?? 0) / 60;
       return {
         about: `OpenC2 producer for ${place}`,
+        ...(perSecond === 0 ? {} : { rate: { perSecond, burst: Math.max(1, Math.floor(perSecond)) } }),
         actions: Object.fromEntries(
           actionsOf(profiles).flatMap((action) => (traits[action] === undefined ? [] : [[action, traits[action]]])),
         ),
@@ -155,8 +161,12 @@ export const createOpenC2 = ({ name, profiles, producer, transfer, place }: Open
   };
 };
 
+/** What cannot be undone is not done. A consumer that does not say what it can is taken at the word of who configured it. */
+const canTakeBack = (features: Features | undefined, { undo }: Commands): boolean =>
+  Object.keys(undo.target).every((target) => features?.can(undo.action, target) !== false);
+
 const queryFeatures: OpenC2Command = {
   action: "query",
-  target: { features: ["versions", "profiles", "pairs"] },
+  target: { features: ["versions", "profiles", "pairs", "rate_limit"] },
   args: { response_requested: "complete" },
 };
