@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { createHttpCalls } from "@reflex/edge-agent/adapters/outbound-http";
 import { createSecrets } from "@reflex/edge-agent/adapters/secrets";
 import type { Connector } from "@reflex/edge-agent/connectors/contract";
@@ -12,7 +13,7 @@ import { type FakedSubject, type FakePlace, subjectOfFake } from "./subject-of-f
 type Settings = Readonly<Record<string, string | number | boolean>>;
 
 export type PackSubject<F extends Fake> = Omit<FakedSubject, "name" | "fake" | "connector" | "addSame"> & {
-  /** Name of a file in edge-agent/packs, without its ending. */
+  /** Name of a file in edge-agent/packs, without its ending, or the path of a `.yaml` file. */
   readonly pack: string;
   readonly name?: string;
   readonly fake: () => F;
@@ -30,7 +31,7 @@ export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject 
   const id = sameId ?? rest.target.value;
   return subjectOfFake({
     ...rest,
-    name: rest.name ?? pack,
+    name: rest.name ?? basename(pack, ".yaml"),
     connector: (place) =>
       packConnector({
         pack,
@@ -39,6 +40,7 @@ export const subjectOfPack = <F extends Fake>(subject: PackSubject<F>): Subject 
         secrets,
       }),
     fake: createFake,
+    planted: Object.values(secrets),
     ...(addSame === undefined && createFake().addSame === undefined
       ? {}
       : { addSame: (opened: Fake) => (addSame === undefined ? opened.addSame?.(id) : addSame(opened as F)) }),
@@ -56,9 +58,16 @@ export type PackConnector = {
 export const packConnector = ({ pack, place, settings, secrets }: PackConnector): Connector => {
   const secretRefs = Object.entries(secrets).map(([name, text]) => [name, secretFile(place.folder, name, text)]);
   const site = { baseUrl: place.url, settings, secrets: Object.fromEntries(secretRefs) };
+  const manifest = readPack(pack);
   const built = createRest(
-    { name: pack, manifest: readPack(pack), site },
-    { calls: createHttpCalls({ ca: place.caPem }), secrets: createSecrets({}), clock: { nowMs: () => Date.now() } },
+    { name: manifest.name, manifest, site },
+    {
+      calls: createHttpCalls({ ca: place.caPem }),
+      secrets: createSecrets({}),
+      clock: { nowMs: () => Date.now() },
+      // A fake lags by reads, not by time.
+      pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms / 10)),
+    },
   );
   if (!built.ok) throw new Error(`${pack}: ${built.error.detail}`);
   return built.value;
@@ -67,8 +76,8 @@ export const packConnector = ({ pack, place, settings, secrets }: PackConnector)
 const packs = new URL("../../edge-agent/packs/", import.meta.url);
 
 const readPack = (pack: string) => {
-  const file = `${pack}.yaml`;
-  const manifest = parseManifest(file, readFileSync(new URL(file, packs), "utf8"));
+  const file = pack.endsWith(".yaml") ? pack : fileURLToPath(new URL(`${pack}.yaml`, packs));
+  const manifest = parseManifest(file, readFileSync(file, "utf8"));
   if (manifest.ok) return manifest.value;
   const [first] = manifest.error;
   throw new Error(`${first?.file}:${first?.line}:${first?.column} ${first?.message}; ${first?.fix}`);
