@@ -65,9 +65,10 @@ const sayings = async (stage: Stage): Promise<readonly string[]> => {
     await hear(() => connector.undo(ready));
     await hear(async () => connector.listInForce?.());
   };
+  // Prepared while nothing is in force: what the lives below leave behind ends with its undo.
+  const call = await stage.prepare(await stage.restart(), subject.target);
   await live();
   for (const name of told) if (opened.faults?.can.includes(name)) await stage.during({ name }, live);
-  const call = await stage.prepare(await stage.restart(), subject.target);
   await hear(async () => (await stage.restart()).apply(call));
   await hear(async () => (await stage.restart()).undo(call));
   return said;
