@@ -17,7 +17,6 @@ import type { Entity } from "@reflex/protocol/entity";
 import { ok } from "@reflex/protocol/result";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { callFor } from "../fixtures/connector-conformance.ts";
 import type { FarEndCounts } from "../fixtures/far-end.ts";
 import { createTestAuthority } from "./certificates.ts";
 import { handlerOf, startFakeServer } from "./fake-server.ts";
@@ -25,6 +24,7 @@ import { createFakeOpenC2, openC2Token } from "./fakes/openc2.ts";
 import { type Mqtt5Broker, startMqtt5Broker } from "./mqtt5-broker.ts";
 import { type ConsumerFlaw, createOpenC2Consumer } from "./openc2-consumer.ts";
 import { type MqttConsumer, startMqttConsumer } from "./openc2-mqtt-consumer.ts";
+import { newCall as callFor } from "./stage.ts";
 
 const opened: (() => unknown)[] = [];
 afterEach(async () => {
@@ -337,7 +337,12 @@ describe("a consumer in a process of its own", () => {
       present: [],
     });
     await consumer.end();
-    expect((await connector.apply(call)).kind).toBe("retry");
+    // The first may still go onto the connection that just died, and is then honestly unknown.
+    const later: string[] = [];
+    for (let count = 0; count < 20 && later.at(-1) !== "retry"; count += 1)
+      later.push((await connector.apply(call)).kind);
+    expect(later.slice(0, -1).every((kind) => kind === "unknown")).toBe(true);
+    expect(later.at(-1)).toBe("retry");
     expect((await connector.undo(call)).kind).toBe("retry");
     expect((await connector.verify(call)).kind).toBe("unknown");
   });
