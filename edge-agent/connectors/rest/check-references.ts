@@ -1,5 +1,6 @@
 import type { Position, Problems } from "@reflex/policies/language/policy-error";
 import { listed, nearestName } from "@reflex/policies/language/suggest";
+import { checkWholeLists } from "./check-whole-lists.ts";
 import type {
   Action,
   Auth,
@@ -13,6 +14,7 @@ import type {
   ReadFirst,
   RequestTemplate,
 } from "./manifest.ts";
+import { valuesOfRequest } from "./request-values.ts";
 import { everyPart, fixedReferences, type Value } from "./value.ts";
 
 /** What may be named at one place, and what is known there of each name. */
@@ -135,82 +137,6 @@ const checkChange = (
     check.clauses(step.done, scope);
   }
   checkWholeLists(change, action, problems);
-};
-
-/** A list that is read, changed and written back loses what somebody else wrote in between, unless the product can tell. */
-const checkWholeLists = (change: Change, action: Action, problems: Problems): void => {
-  const { guarded, read } = change;
-  const requests = [change.request, ...change.after.map(({ request }) => request)];
-  const parts = requests.flatMap(valuesOfRequest).flatMap(everyPart);
-  const lists: ReadonlySet<string> = new Set(
-    [
-      ...Object.entries(action.capture?.keep ?? {}).map(([name, kept]) => [`captured.${name}`, kept] as const),
-      ...Object.entries(read?.keep ?? {}).map(([name, kept]) => [`read.${name}`, kept] as const),
-    ]
-      .filter(([, kept]) => "isMany" in kept && kept.isMany)
-      .map(([name]) => name),
-  );
-  for (const part of parts) {
-    if (part.kind === "change") checkListChange(part, guarded, lists, problems);
-    if (part.kind === "reference" && lists.has(part.path) && guarded === undefined) {
-      problems.report(
-        part.at,
-        `$${part.path} is a whole list; writing it back loses what somebody else wrote since it was read`,
-        'write guarded: { etag: true } with read:, guarded: { revision: $read.version, lost: … }, or guarded: { alone: "why nobody else writes it" }',
-      );
-    }
-  }
-  if (
-    guarded?.kind === "revision" &&
-    !parts.some((part) => part.kind === "reference" && part.path === guarded.revision.path)
-  ) {
-    problems.report(
-      guarded.revision.at,
-      `the request does not send $${guarded.revision.path}, so the product cannot compare it`,
-      "write it into the request",
-    );
-  }
-};
-
-const checkListChange = (
-  part: Value & { kind: "change" },
-  guarded: Change["guarded"],
-  lists: ReadonlySet<string>,
-  problems: Problems,
-): void => {
-  if (guarded === undefined || guarded.kind === "alone") {
-    problems.report(
-      part.at,
-      "this reads a list, changes it and writes all of it: an entry that somebody else adds in between would be lost",
-      "use a request that adds or removes one entry; or write read: and guarded: { etag: true } or { revision: $read.version, lost: … } where the product refuses a write that came too late",
-    );
-  }
-  if (part.list.kind !== "reference" || !lists.has(part.list.path)) {
-    problems.report(
-      part.at,
-      "the list that is changed was not read as a list",
-      `write ${part.verb === "add" ? "to" : "from"}: $read.members, and read: { …, keep: { members: "/members/*" } }`,
-    );
-  }
-};
-
-const valuesOfRequest = (request: RequestTemplate): readonly Value[] => {
-  const { body } = request;
-  const inBody =
-    body === undefined
-      ? []
-      : body.kind === "form"
-        ? body.fields.map(([, value]) => value)
-        : body.kind === "xml"
-          ? [body.tree]
-          : [body.value];
-  return [
-    ...(request.base === undefined ? [] : [request.base]),
-    ...request.path,
-    ...request.query.map(([, value]) => value),
-    ...request.headers.map(([, value]) => value),
-    ...inBody,
-  ];
 };
 
 type Check = ReturnType<typeof createCheck>;
