@@ -5,8 +5,8 @@ import type { Connector, ConnectorCall } from "@reflex/edge-agent/connectors/con
 import type { Entity } from "@reflex/protocol/entity";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { callFor } from "../fixtures/connector-conformance.ts";
 import { createFakeVelociraptor, type VelociraptorFake } from "./fakes/velociraptor.ts";
+import { newCall as callFor } from "./stage.ts";
 import { openVelociraptor, serveVelociraptor } from "./subjects/velociraptor.ts";
 
 const opened: (() => Promise<void> | void)[] = [];

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createEdl, type EdlConnector, type EdlOptions } from "@reflex/edge-agent/connectors/edl";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { callFor, illegalAddresses, illegalNetworks, provesItself } from "../../fixtures/connector-conformance.ts";
+import { newCall } from "../../conformance/stage.ts";
 
-const block = (value: string) => callFor("block_ip", { type: "address", value });
+const block = (value: string) => newCall("block_ip", { type: "address", value });
 const nowMs = Date.UTC(2026, 0, 1);
 
 let folder = "";
@@ -35,41 +35,12 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-describe("an external list proves itself", () => {
-  provesItself({
-    connector: () => edl,
-    action: "block_ip",
-    target: { type: "address", value: "203.0.113.9" },
-    otherTarget: { type: "address", value: "2001:db8::9" },
-    illegalTargets: illegalAddresses,
-  });
-  provesItself({
-    connector: () => edl,
-    action: "block_range",
-    target: { type: "network", value: "203.0.113.0/24" },
-    otherTarget: { type: "network", value: "2001:db8::/32" },
-    illegalTargets: illegalNetworks,
-  });
-  provesItself({
-    connector: () => edl,
-    action: "block_domain",
-    target: { type: "domain", value: "bad.example" },
-    otherTarget: { type: "domain", value: "xn--bad-hoa.example" },
-    illegalTargets: ["com", "bad example.com", "bad.example\ngood.example", "-bad.example", "203.0.113.9", ""].map(
-      (value) => ({
-        type: "domain" as const,
-        value,
-      }),
-    ),
-  });
-});
-
 describe("a firewall that polls", () => {
   test("reads one address or network per line, and domains on a list of their own", async () => {
     await edl.apply(block("203.0.113.9"));
     await edl.apply(block("2001:DB8:0:0::9"));
-    await edl.apply(callFor("block_range", { type: "network", value: "198.51.100.7/24" }));
-    await edl.apply(callFor("block_domain", { type: "domain", value: "Bad.Example." }));
+    await edl.apply(newCall("block_range", { type: "network", value: "198.51.100.7/24" }));
+    await edl.apply(newCall("block_domain", { type: "domain", value: "Bad.Example." }));
     const answer = await poll();
     expect(answer.status).toBe(200);
     expect(answer.headers.get("content-type")).toBe("text/plain; charset=utf-8");
