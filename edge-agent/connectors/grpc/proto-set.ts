@@ -36,7 +36,11 @@ const readable = {
 export const readProtos = (texts: readonly string[]): Result<ProtoSet, Refusal> => {
   const root = new protobuf.Root();
   try {
-    for (const text of texts) protobuf.parse(text, root, { keepCase: true });
+    const imports = texts.flatMap((text) => protobuf.parse(text, root, { keepCase: true }).imports ?? []);
+    for (const name of new Set(imports)) {
+      const wellKnown = protobuf.common.get(name)?.nested;
+      if (wellKnown !== undefined) root.addJSON(wellKnown);
+    }
     root.resolveAll();
   } catch (cause) {
     return err(refusal("schema-invalid", `proto file: ${messageOf(cause)}`));
@@ -59,7 +63,7 @@ const methodOf = (root: protobuf.Root, fullName: string): Result<GrpcMethod, Ref
   return ok({
     path: `/${service.fullName.replace(/^\./, "")}/${method.name}`,
     isServerStream: method.responseStream === true,
-    faultOf: (message) => unknownFieldIn(asked, message, 0) ?? asked.verify(message as object) ?? undefined,
+    faultOf: (message) => unknownFieldIn(asked, message, 0) ?? asked.verify(withNumbers(asked, message)) ?? undefined,
     unknownField: (tree) => unknownNameIn(asked, tree),
     encode: (message) => asked.encode(asked.fromObject(message)).finish(),
     decode: (bytes) => answer.toObject(answer.decode(bytes), readable),
@@ -86,6 +90,22 @@ const unknownFieldIn = (type: protobuf.Type, value: unknown, depth: number): str
   }
   return undefined;
 };
+
+/** `verify` knows enum values by number alone; a manifest writes their names, which encoding takes. */
+const withNumbers = (type: protobuf.Type, message: unknown): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(message as object).map(([name, value]) => {
+      const resolved = type.fields[name]?.resolve().resolvedType;
+      const numbered = (part: unknown): unknown => {
+        if (resolved instanceof protobuf.Type && !(type.fields[name] instanceof protobuf.MapField))
+          return withNumbers(resolved, part);
+        return resolved instanceof protobuf.Enum && typeof part === "string" && Object.hasOwn(resolved.values, part)
+          ? resolved.values[part]
+          : part;
+      };
+      return [name, Array.isArray(value) ? value.map(numbered) : numbered(value)];
+    }),
+  );
 
 const unknownNameIn = (type: protobuf.Type, tree: FieldTree): string | undefined => {
   if (!(tree instanceof Map)) return undefined;
