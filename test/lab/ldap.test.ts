@@ -1,6 +1,7 @@
 import type { Connector, ConnectorCall } from "@reflex/edge-agent/connectors/contract";
 import { type LdapConfig, ldapOptionsOf } from "@reflex/edge-agent/connectors/ldap/config";
 import { createLdap, type LdapOptions } from "@reflex/edge-agent/connectors/ldap/ldap";
+import { createLink } from "@reflex/edge-agent/connectors/ldap/link";
 import { secretOf } from "@reflex/edge-agent/connectors/secrets-port";
 import type { ActionName } from "@reflex/protocol/action";
 import { ok } from "@reflex/protocol/result";
@@ -169,6 +170,9 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
       const hidden = open(style, { base: "dc=elsewhere,dc=example", user_base: slapd.base });
       expect((await hidden.verify(gone)).kind).toBe("unknown");
       expect((await hidden.undo(gone)).kind).toBe("retry");
+      const blind = open(style, { bind_dn: slapd.stranger.dn });
+      expect((await blind.verify(gone)).kind).toBe("unknown");
+      expect((await blind.undo(gone)).kind).toBe("retry");
     });
 
     test("without the right to write, nothing is applied and it says so", async () => {
@@ -220,6 +224,31 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
       if (outcome.kind !== "applied") expect(outcome.kind).toBe("retry");
     }
     await slapd.change(dn, [replace("userAccountControl", [String(0x10200)])]);
+  });
+
+  test("openldap: a lock that another writer set since we looked is neither replaced nor added to", async () => {
+    const slapd = serverOf("openldap");
+    const dn = dnOf("openldap", "bob");
+    const earlier = "20260101000000Z";
+    const link = createLink({
+      transport: { url: slapd.urls.ldaps, startTls: false, ca: slapd.ca },
+      bind: { dn: slapd.service.dn, passwordRef: "env:SERVICE" },
+      callMs: 4_000,
+      secrets: { read: () => ok(secretOf(slapd.service.password)) },
+    });
+    await slapd.change(dn, [replace("pwdAccountLockedTime", [earlier])]);
+    const swap = { attribute: "pwdAccountLockedTime", remove: [], add: ["000001010000Z"] };
+    expect(await link.begin().modify(dn, swap)).toMatchObject({ ok: false, error: { kind: "answered" } });
+    expect(await slapd.read(dn, "pwdAccountLockedTime")).toEqual([earlier]);
+    await link.close();
+    // Who looks again takes it into account, and gives it back.
+    const connector = open("openldap");
+    const call = await prepared(connector, "disable_user", "bob");
+    expect((await connector.apply(call)).kind).toBe("applied");
+    expect(await slapd.read(dn, "pwdAccountLockedTime")).toEqual(["000001010000Z"]);
+    expect((await connector.undo(call)).kind).toBe("undone");
+    expect(await slapd.read(dn, "pwdAccountLockedTime")).toEqual([earlier]);
+    await slapd.change(dn, [replace("pwdAccountLockedTime", [])]);
   });
 
   test("openldap: any attribute can be the lock; what somebody put there since is left alone", async () => {
@@ -296,6 +325,11 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
       },
     );
 
+    test("openldap: a group counts of which no member knows", async () => {
+      const resolved = await open("openldap").resolve?.(callFor("disable_user", "alice"));
+      expect(resolved?.ok === true && resolved.value.groups).toContain("auditors");
+    });
+
     test("openldap: a group that lists login names counts as well", async () => {
       const resolved = await open("openldap").resolve?.(callFor("disable_user", "bob"));
       expect(resolved?.ok === true && resolved.value.groups).toContain("printers");
@@ -303,7 +337,7 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
   });
 
   describe("when the server is not well", () => {
-    test("a server that hangs: unknown after a change was sent, and the next call has a connection of its own", async () => {
+    test("a server that hangs: nothing is claimed, and what comes after has a connection of its own", async () => {
       const slapd = serverOf("openldap");
       const connector = open("openldap", { call_ms: 700 });
       const call = await prepared(connector, "disable_user", "bob");
@@ -312,9 +346,10 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
       expect((await connector.apply(call)).kind).toBe("retry");
       expect((await connector.verify(call)).kind).toBe("unknown");
       slapd.resume();
-      expect((await connector.verify(call)).kind).toBe("absent");
-      expect((await connector.apply(call)).kind).toBe("applied");
-      expect((await connector.undo(call)).kind).toBe("undone");
+      // A connection that was begun while it hung may still fail; one after it does not.
+      await expect.poll(async () => (await connector.verify(call)).kind, { timeout: 30_000 }).toBe("absent");
+      await expect.poll(async () => (await connector.apply(call)).kind, { timeout: 30_000 }).toBe("applied");
+      await expect.poll(async () => (await connector.undo(call)).kind, { timeout: 30_000 }).toBe("undone");
     });
 
     test("a server that dies and comes back: the connection is made again, and bound again", async () => {
@@ -324,8 +359,7 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
       expect((await connector.apply(call)).kind).toBe("applied");
       await slapd.restart();
       // The first call may still meet the dead connection; none may be answered as nobody.
-      const answers = [await connector.verify(call), await connector.verify(call)];
-      expect(answers.at(-1)?.kind).toBe("present");
+      await expect.poll(async () => (await connector.verify(call)).kind, { timeout: 30_000 }).toBe("present");
       expect((await connector.undo(call)).kind).toBe("undone");
     });
 

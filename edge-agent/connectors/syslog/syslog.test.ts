@@ -216,6 +216,14 @@ test("the examples of the CEF standard: pipes in the header, equals signs and li
   );
 });
 
+test("the marks of RFC 5424 6.3.3 are escaped, though most readers would forgive the bracket", () => {
+  const data = { id: "reflex@32473", values: { target: 'a"b\\c]d\ne' } };
+  const message = { facility: 1, severity: 5, atMs: 0, hostname: "h", appName: "a", procId: "", msgId: "m", data };
+  expect(formatSyslog(message)).toBe(
+    '<13>1 1970-01-01T00:00:00.000Z h a - m [reflex@32473 target="a\\"b\\\\c\\]d\ufffde"]',
+  );
+});
+
 describe("a collector", () => {
   let authority: TestAuthority;
   const open: (() => void)[] = [];

@@ -34,9 +34,10 @@ export const configOf = (style: DirectoryStyle, folder: string): string =>
     ...["people", "leavers"].flatMap((ou) => [
       `access to dn.subtree="ou=${ou},${people.base}" attrs=${lockAttributes[style].join(",")}`,
       `  by dn.exact="${people.service}" write`,
+      `  by dn.exact="${people.stranger}" search`,
       "  by users read",
     ]),
-    "access to * by users read by anonymous auth",
+    `access to * by dn.exact="${people.stranger}" search by users read by anonymous auth`,
     "overlay accesslog",
     "logdb cn=accesslog",
     "logops writes",

@@ -9,6 +9,7 @@ export const people = {
   password: "a-user-password",
   service: `cn=reflex,ou=services,${base}`,
   reader: `cn=reader,ou=services,${base}`,
+  stranger: `cn=stranger,ou=services,${base}`,
 } as const;
 
 export type LabEntry = {
@@ -39,7 +40,7 @@ export const entriesOf = (style: DirectoryStyle): readonly LabEntry[] => [
       pwdLockout: "TRUE",
     },
   },
-  ...["reflex", "reader"].map((cn) => ({
+  ...["reflex", "reader", "stranger"].map((cn) => ({
     dn: `cn=${cn},ou=services,${base}`,
     attributes: {
       objectClass: ["organizationalRole", "simpleSecurityObject"],
@@ -73,6 +74,15 @@ const openldapPeople = (): readonly LabEntry[] => [
   })),
   group("operators", [dnOf("openldap", "alice")], "groupOfNames"),
   group("administrators", [`cn=operators,ou=groups,${base}`], "groupOfNames"),
+  {
+    // No member of it knows: the server keeps memberOf for the other kind of group alone.
+    dn: `cn=auditors,ou=groups,${base}`,
+    attributes: {
+      objectClass: "groupOfUniqueNames",
+      cn: "auditors",
+      uniqueMember: `cn=administrators,ou=groups,${base}`,
+    },
+  },
   {
     dn: `cn=accounts,ou=groups,${base}`,
     attributes: { objectClass: "posixGroup", cn: "accounts", gidNumber: "500" },

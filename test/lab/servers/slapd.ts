@@ -17,6 +17,8 @@ export type Slapd = {
   readonly service: { readonly dn: string; readonly password: string };
   /** May read everything and change nothing. */
   readonly reader: { readonly dn: string; readonly password: string };
+  /** May search everywhere and is shown nothing. */
+  readonly stranger: { readonly dn: string; readonly password: string };
   /** The values of one attribute now, as an administrator sees them. */
   readonly read: (dn: string, attribute: string) => Promise<readonly string[]>;
   /** What an administrator changes by hand. */
@@ -77,6 +79,7 @@ export const startSlapd = async (style: DirectoryStyle): Promise<Slapd> => {
     base: people.base,
     service: { dn: people.service, password: servicePassword },
     reader: { dn: people.reader, password: servicePassword },
+    stranger: { dn: people.stranger, password: servicePassword },
     read: (dn, attribute) =>
       withAdmin(async (client) => {
         const { searchEntries } = await client.search(dn, { scope: "base", attributes: [attribute] });
