@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createDice } from "../../bench/random.ts";
 import type { ActingPlan } from "../../fixtures/acting-plan.ts";
@@ -13,8 +14,8 @@ import { type CountedTarget, openFiveTargets } from "./five-targets.ts";
 const kills = Number(process.env["REFLEX_KILLS"] ?? 12);
 const seed = Number(process.env["REFLEX_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const isLong = kills > 100;
-const ttlSeconds = isLong ? 60 : 15;
-const commandsEach = Math.max(40, kills);
+const ttlSeconds = isLong ? 30 : 15;
+const commandsEach = isLong ? kills * 4 : 60;
 const quietWithinMs = 300_000;
 
 let folder = "";
@@ -33,16 +34,25 @@ beforeAll(
       work: targets.map(({ work }) => work),
       ttlSeconds,
       commandsEach,
-      pauseMs: 5,
+      pauseMs: isLong ? 80 : 20,
     };
     const planFile = join(folder, "plan.json");
     writeFileSync(planFile, JSON.stringify(plan));
     const environment = Object.assign({}, process.env, ...targets.map(({ secrets }) => secrets), {
-      // Each life starts from the same sources; compiling them once makes room for more lives.
       NODE_COMPILE_CACHE: join(folder, "compiled"),
     });
+    // One file that is read at once, as the binary is: a life should be spent acting, not loading.
+    const script = join(folder, "acting.mjs");
+    await build({
+      entryPoints: [join(import.meta.dirname, "../../fixtures/acting-connectors.ts")],
+      outfile: script,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      logLevel: "error",
+      banner: { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' },
+    });
     const live = (): ChildProcess => {
-      const script = join(import.meta.dirname, "../../fixtures/acting-connectors.ts");
       const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", script, folder, planFile], {
         stdio: ["ignore", "pipe", "inherit"],
         env: environment,
@@ -61,7 +71,7 @@ beforeAll(
       if (dice.chance(0.2)) await pause(dice.below(500));
       else {
         rounds = await begun(agent);
-        await pause(dice.below(400));
+        await pause(dice.below(600));
       }
       agent.kill("SIGKILL");
       if (agent.exitCode === null && agent.signalCode === null) await once(agent, "exit");
