@@ -5,6 +5,7 @@ import type { FakeAnswer, FakeRequest } from "../conformance/fake.ts";
 import { type Handler, startFakeServer } from "../conformance/fake-server.ts";
 import type { Opened, Subject } from "../conformance/subject.ts";
 import { packConnector } from "../conformance/subject-of-pack.ts";
+import { CannotFetch } from "./servers/download.ts";
 
 /** A real HTTP server, ready for one case. */
 export type RealTarget = Pick<Opened, "present" | "changes" | "addForeign" | "addSame"> & {
@@ -33,7 +34,11 @@ export const subjectOfServer = ({ pack, missing, start, ...subject }: PackOnServ
   open: async () => {
     const obstacle = missing();
     if (obstacle !== undefined) return obstacle;
-    const target = await start();
+    const target = await start().catch((cause: unknown) => {
+      if (cause instanceof CannotFetch) return cause.message;
+      throw cause;
+    });
+    if (typeof target === "string") return target;
     const front = await startFakeServer(inFrontOf(target));
     const folder = mkdtempSync(join(tmpdir(), "reflex-lab-"));
     const { present, changes, addForeign, addSame, settings, secrets } = target;

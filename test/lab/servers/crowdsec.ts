@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cacheFolder } from "./download.ts";
+import { cacheFolder, fetching } from "./download.ts";
 import { answersHttp, freePort, isInstalled, startProgram, withRetry } from "./program.ts";
 
 /** CrowdSec's local API alone, as Debian ships it: no agent, no central API, its own SQLite file. */
@@ -29,7 +29,7 @@ export const crowdSecMissing = (): string | undefined => {
 };
 
 export const startCrowdSec = async (): Promise<CrowdSec> => {
-  const bin = binFolder();
+  const bin = await fetching("crowdsec", binFolder);
   const folder = mkdtempSync(join(tmpdir(), "reflex-crowdsec-"));
   const machine = { id: "reflex", password: randomBytes(18).toString("hex") };
   const other = { id: "somebody", password: randomBytes(18).toString("hex") };

@@ -15,6 +15,18 @@ export type Archive = {
   readonly name: string;
 };
 
+/** A registry that does not answer says nothing about a connector: what needs it is not run, and the table says why. */
+export class CannotFetch extends Error {}
+
+export const fetching = async <Fetched>(what: string, fetchIt: () => Fetched | Promise<Fetched>): Promise<Fetched> => {
+  try {
+    return await fetchIt();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new CannotFetch(`${what} cannot be fetched: ${why.split("\n")[0]}`);
+  }
+};
+
 const downloadWithinMs = 10 * 60_000;
 
 /** Downloads a tar.gz once, checks it against its digest before anything of it is used, and unpacks it without its first folder. */
@@ -25,9 +37,12 @@ export const unpacked = async ({ url, sha256, name }: Archive): Promise<string> 
   const archive = join(cacheFolder, `${name}.${process.pid}.download`);
   const unfinished = join(cacheFolder, `${name}.${process.pid}.unpacking`);
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(downloadWithinMs) });
-    if (!answer.ok || answer.body === null) throw new Error(`${url} answers ${answer.status}`);
-    await pipeline(Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]), createWriteStream(archive));
+    await fetching(name, async () => {
+      const answer = await fetch(url, { signal: AbortSignal.timeout(downloadWithinMs) });
+      if (!answer.ok || answer.body === null) throw new Error(`${url} answers ${answer.status}`);
+      const body = Readable.fromWeb(answer.body as Parameters<typeof Readable.fromWeb>[0]);
+      await pipeline(body, createWriteStream(archive));
+    });
     const found = await sha256Of(archive);
     if (found !== sha256) throw new Error(`${url} has SHA-256 ${found}, not ${sha256}`);
     mkdirSync(unfinished, { recursive: true });

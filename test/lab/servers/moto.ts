@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { cacheFolder } from "./download.ts";
+import { cacheFolder, fetching } from "./download.ts";
 import { answersHttp, freePort, isInstalled, startProgram, withRetry } from "./program.ts";
 
 /** AWS as `moto` plays it: EC2 and IAM with their state, on loopback HTTP. It checks no signatures. */
@@ -23,7 +23,7 @@ export const motoMissing = (): string | undefined => {
 };
 
 export const startMoto = async (): Promise<Moto> => {
-  const folder = environment();
+  const folder = await fetching("moto", environment);
   const { url, program } = await withRetry(async () => {
     const port = await freePort();
     const at = `http://127.0.0.1:${port}`;
