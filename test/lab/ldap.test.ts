@@ -340,12 +340,16 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
     test("a server that hangs: nothing is claimed, and what comes after has a connection of its own", async () => {
       const slapd = serverOf("openldap");
       const connector = open("openldap", { call_ms: 700 });
-      const call = await prepared(connector, "disable_user", "bob");
-      slapd.pause();
-      // Even reading hangs, so nothing can have been applied.
-      expect((await connector.apply(call)).kind).toBe("retry");
-      expect((await connector.verify(call)).kind).toBe("unknown");
-      slapd.resume();
+      const call = await prepared(open("openldap"), "disable_user", "bob");
+      await expect.poll(async () => (await connector.verify(call)).kind, { timeout: 30_000 }).toBe("absent");
+      await slapd.pause();
+      try {
+        // Even reading hangs, so nothing can have been applied.
+        expect((await connector.apply(call)).kind).toBe("retry");
+        expect((await connector.verify(call)).kind).toBe("unknown");
+      } finally {
+        slapd.resume();
+      }
       // A connection that was begun while it hung may still fail; one after it does not.
       await expect.poll(async () => (await connector.verify(call)).kind, { timeout: 30_000 }).toBe("absent");
       await expect.poll(async () => (await connector.apply(call)).kind, { timeout: 30_000 }).toBe("applied");

@@ -248,7 +248,7 @@ describe("a collector", () => {
     (received: Buffer[]) =>
     (socket: Socket): void =>
       void socket.on("error", () => undefined).on("data", (chunk: Buffer) => received.push(chunk));
-  const connectorTo = (port: number, isTls: boolean): Connector => {
+  const connectorTo = (port: number, isTls: boolean, callMs = 20_000): Connector => {
     const made = syslogOptionsOf(
       {
         kind: "syslog",
@@ -256,7 +256,7 @@ describe("a collector", () => {
         host: "127.0.0.1",
         port,
         tls: isTls,
-        call_ms: 700,
+        call_ms: callMs,
         ...(isTls ? { ca_file: "ca.pem" } : {}),
       },
       { clock: { nowMs: () => 0 }, hostname: "agent-7", readText: () => authority.caPem },
@@ -307,7 +307,7 @@ describe("a collector", () => {
     const breaking = await listen(createTcpServer((socket) => socket.once("data", () => socket.resetAndDestroy())));
     expect((await connectorTo(breaking, false).apply(call)).kind).toBe("unknown");
     const endless = await listen(createTcpServer({ allowHalfOpen: true }, (socket) => socket.resume()));
-    expect((await connectorTo(endless, false).apply(call)).kind).toBe("unknown");
+    expect((await connectorTo(endless, false, 300).apply(call)).kind).toBe("unknown");
   });
 
   test("cannot be asked and takes nothing back: the description says so", async () => {

@@ -63,7 +63,7 @@ const startReceiver = async (answer: Answer): Promise<Receiver> => {
 
 const connectorTo = (url: string, more: Record<string, unknown> = {}): Connector => {
   const options = webhookOptionsOf(
-    { kind: "webhook", name: "soar", url, secret: "env:HOOK", call_ms: 500, ...more },
+    { kind: "webhook", name: "soar", url, secret: "env:HOOK", call_ms: 20_000, ...more },
     {
       http: createHttpCalls(),
       secrets: { read: () => ok(secretOf(secret)) },
@@ -190,7 +190,7 @@ describe("handing on", () => {
 
   test("an answer that never comes is unknown, a receiver that is not there is tried again", async () => {
     const silent = await startReceiver(() => undefined);
-    expect((await connectorTo(silent.url).apply(callFor("notify"))).kind).toBe("unknown");
+    expect((await connectorTo(silent.url, { call_ms: 300 }).apply(callFor("notify"))).kind).toBe("unknown");
     expect((await connectorTo("http://127.0.0.1:1/hook").apply(callFor("notify"))).kind).toBe("retry");
   });
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ export type Slapd = {
   /** Every write that took effect, in order, from the server's own access log. */
   readonly modifications: () => Promise<readonly Modification[]>;
   /** Stops answering without closing anything, as a hung server does. */
-  readonly pause: () => void;
+  readonly pause: () => Promise<void>;
   readonly resume: () => void;
   /** kill -9, then the same data on the same ports. */
   readonly restart: () => Promise<void>;
@@ -93,7 +93,7 @@ export const startSlapd = async (style: DirectoryStyle): Promise<Slapd> => {
     canLogIn: (dn, password = people.password) =>
       asUser(ports.ldap, { dn, password }, async () => true).catch(() => false),
     modifications: () => withAdmin(modificationsOf),
-    pause: () => void running.child.kill("SIGSTOP"),
+    pause: () => stopped(running.child),
     resume: () => void running.child.kill("SIGCONT"),
     restart: async () => {
       await killed(running.child);
@@ -165,6 +165,16 @@ const freePort = (): Promise<number> =>
       server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
     });
   });
+
+/** A signal is on its way for a moment, in which the server still answers. */
+const stopped = async (child: ChildProcess): Promise<void> => {
+  child.kill("SIGSTOP");
+  const isStopped = (task: string): boolean =>
+    / T /.test(readFileSync(`/proc/${child.pid}/task/${task}/stat`, "latin1").replace(/^.*\)/s, ""));
+  while (!readdirSync(`/proc/${child.pid}/task`).every(isStopped)) {
+    await new Promise((resume) => setTimeout(resume, 5));
+  }
+};
 
 const killed = (child: ChildProcess): Promise<void> =>
   new Promise((resolve) => {
