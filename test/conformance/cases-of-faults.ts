@@ -177,10 +177,13 @@ export const tlsMismatchRefused = async (stage: Stage): Promise<CaseAnswer> => {
   const call = await stage.prepare(await stage.restart(), stage.subject.target);
   const connector = await stage.restart();
   await stage.during({ name: "TLS name mismatch" }, async () => {
-    // Connections that were open before are cut; the other side hears of it a moment later.
-    await new Promise((resolve) => setTimeout(resolve, 50));
     const calls = faultsOf(stage).calls();
-    const applied = await ends("apply", connector.apply(call));
+    // Connections that were open before are cut. A call that goes onto one before this side has heard of it is honestly unknown.
+    let applied = await ends("apply", connector.apply(call));
+    for (let tries = 1; applied.kind === "unknown" && tries < 10; tries += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      applied = await ends("apply", connector.apply(call));
+    }
     assert.equal(applied.kind, "retry", `nothing can have been sent, and apply says ${said(applied)}`);
     const verified = await ends("verify", connector.verify(call));
     assert.equal(verified.kind, "unknown", `nobody was asked, and verify says ${said(verified)}`);
