@@ -46,7 +46,7 @@ export type ActingAgentOptions = {
 
 /** Like those that ship, with less patience: the target is next door. */
 const limits: Partial<ExecutorLimits> = {
-  callTimeoutMs: 2_500,
+  callTimeoutMs: 4_000,
   lateCallMs: 300,
   lateUndoMs: 100,
   applyBackoff: { firstMs: 20, mostMs: 200 },

@@ -40,14 +40,24 @@ const asPresent = (line: string): string => {
   return `${action} ${line}`;
 };
 
+const ours = "the list is this connector's alone: nobody else writes there";
+const polled = "nothing is called: firewalls poll the list";
 const base = {
   name: "edl",
   open,
   notApplicable: {
-    "what was so before stays so": "the list is this connector's alone: nobody else writes there",
-    "others untouched": "the list is this connector's alone: nobody else writes there",
-    "429 waits as asked": "nothing is called: firewalls poll the list",
-    "TLS name mismatch refused": "nothing is called: firewalls poll the list",
+    "what was so before stays so": ours,
+    "others untouched": ours,
+    "time-out after success": polled,
+    "429 waits as asked": polled,
+    "partial apply": polled,
+    "partial answer": polled,
+    "stale read": polled,
+    "expired token refreshed": polled,
+    "TLS name mismatch refused": polled,
+    "slow body bounded": polled,
+    "5xx storm": polled,
+    "secrets stay secret": "it holds no secret but the one that pollers show",
   },
 } as const;
 

@@ -71,14 +71,22 @@ const inForce = (table: string, element: Element): string => {
   return `${table === "reflex" ? action : table} ${text}`;
 };
 
+const atOnce = "the kernel takes each change whole and answers at once: nothing lies between";
 const base = {
   name: "nftables (kernel)",
   open,
   notApplicable: {
     "what was so before stays so": "its table is this connector's alone: nobody else writes there",
+    "time-out after success": atOnce,
     "429 waits as asked": "the kernel turns nobody away",
-    "TLS name mismatch refused": "the kernel is called, and no other machine",
+    "partial apply": atOnce,
+    "partial answer": atOnce,
+    "stale read": atOnce,
     "expired token refreshed": "rights come from the process: nothing expires",
+    "TLS name mismatch refused": "the kernel is called, and no other machine",
+    "slow body bounded": atOnce,
+    "5xx storm": atOnce,
+    "secrets stay secret": "it holds no secret",
   },
 } as const;
 
