@@ -1,25 +1,13 @@
-import type { Connector, ConnectorCall } from "@reflex/edge-agent/connectors/contract";
+import type { Connector } from "@reflex/edge-agent/connectors/contract";
 import { openLdap } from "@reflex/edge-agent/connectors/ldap/config";
 import { secretOf } from "@reflex/edge-agent/connectors/secrets-port";
-import type { ActionName } from "@reflex/protocol/action";
 import { ok } from "@reflex/protocol/result";
-import { Attribute, Change } from "ldapts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { callFor, prepared, replace } from "./ldap-calls.ts";
 import { type SambaDomain, sambaMissing, startSambaDomain } from "./servers/samba.ts";
 
 const missing = sambaMissing();
 if (missing !== undefined) process.stderr.write(`Active Directory is not tested: ${missing}\n`);
-
-let serial = 0;
-const callFor = (action: ActionName, user: string): ConnectorCall => {
-  serial += 1;
-  const id = serial.toString(16).padStart(64, "0");
-  const target = { type: "user", value: user } as const;
-  return { commandId: id, idempotencyKey: id, decisionId: id, action, target, ttlSeconds: 600, reason: "lab" };
-};
-
-const replace = (type: string, values: string[]): Change =>
-  new Change({ operation: "replace", modification: new Attribute({ type, values }) });
 
 describe.skipIf(missing !== undefined)("an Active Directory domain (Samba)", () => {
   let domain: SambaDomain;
@@ -44,15 +32,6 @@ describe.skipIf(missing !== undefined)("an Active Directory domain (Samba)", () 
     opened.push(made.value);
     return made.value;
   };
-  const prepared = async (connector: Connector, action: ActionName, user: string): Promise<ConnectorCall> => {
-    const call = callFor(action, user);
-    const resolved = await connector.resolve?.(call);
-    if (resolved?.ok !== true) throw new Error(resolved?.error.detail ?? "it cannot resolve");
-    const captured = await connector.captureUndo({ ...call, resolved: resolved.value });
-    if (!captured.ok) throw new Error(captured.error.detail);
-    return { ...call, resolved: resolved.value, undoData: captured.value };
-  };
-
   beforeAll(async () => {
     domain = await startSambaDomain();
   });

@@ -1,62 +1,15 @@
-import type { Connector, ConnectorCall } from "@reflex/edge-agent/connectors/contract";
-import { type LdapConfig, ldapOptionsOf } from "@reflex/edge-agent/connectors/ldap/config";
-import { createLdap, type LdapOptions } from "@reflex/edge-agent/connectors/ldap/ldap";
+import type { Connector } from "@reflex/edge-agent/connectors/contract";
+import type { LdapConfig } from "@reflex/edge-agent/connectors/ldap/config";
 import { createLink } from "@reflex/edge-agent/connectors/ldap/link";
 import { secretOf } from "@reflex/edge-agent/connectors/secrets-port";
-import type { ActionName } from "@reflex/protocol/action";
 import { ok } from "@reflex/protocol/result";
-import { Attribute, Change } from "ldapts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { callFor, connectorTo, prepared, replace } from "./ldap-calls.ts";
 import { type Slapd, slapdMissing, startSlapd } from "./servers/slapd.ts";
-import { type DirectoryStyle, dnOf, oddName, people } from "./servers/slapd-entries.ts";
+import { type DirectoryStyle, dnOf } from "./servers/slapd-entries.ts";
 
 const missing = slapdMissing();
 if (missing !== undefined) process.stderr.write(`the directory is not tested: ${missing}\n`);
-
-let serial = 0;
-const callFor = (action: ActionName, user: string): ConnectorCall => {
-  serial += 1;
-  const id = serial.toString(16).padStart(64, "0");
-  const target = { type: "user", value: user } as const;
-  return { commandId: id, idempotencyKey: id, decisionId: id, action, target, ttlSeconds: 600, reason: "lab" };
-};
-
-const prepared = async (connector: Connector, action: ActionName, user: string): Promise<ConnectorCall> => {
-  const call = callFor(action, user);
-  const resolved = await connector.resolve?.(call);
-  if (resolved?.ok !== true) throw new Error(resolved?.error.detail ?? "it cannot resolve");
-  const found = { ...call, resolved: resolved.value };
-  const captured = await connector.captureUndo(found);
-  if (!captured.ok) throw new Error(captured.error.detail);
-  return { ...found, undoData: captured.value };
-};
-
-const replace = (type: string, values: string[]): Change =>
-  new Change({ operation: "replace", modification: new Attribute({ type, values }) });
-
-const connectorTo = (slapd: Slapd, style: DirectoryStyle, more: Partial<LdapConfig> = {}): Connector => {
-  const passwords = new Map([
-    ["env:SERVICE", slapd.service.password],
-    ["env:WRONG", "not-the-password"],
-    ["env:USER", people.password],
-  ]);
-  const config: LdapConfig = {
-    kind: "ldap",
-    name: "directory",
-    style,
-    url: slapd.urls.ldaps,
-    ca_file: "ca.pem",
-    bind_dn: slapd.service.dn,
-    bind_password: "env:SERVICE",
-    base: slapd.base,
-    domains: ["CORP", "corp.example"],
-    ...more,
-  };
-  const secrets = { read: (ref: string) => ok(secretOf(passwords.get(ref) ?? "")) };
-  const options = ldapOptionsOf(config, { secrets, readText: () => slapd.ca });
-  if (!options.ok) throw new Error(options.error);
-  return createLdap(options.value satisfies LdapOptions);
-};
 
 /** Which attribute each style closes an account with, and who can see it closed. */
 const cases = [
@@ -267,73 +220,6 @@ describe.skipIf(missing !== undefined)("a directory behind slapd", () => {
     expect((await connector.undo(call)).kind).toBe("undone");
     expect(await slapd.read(dn, "loginShell")).toEqual(["/bin/zsh"]);
     await slapd.change(dn, [replace("loginShell", ["/bin/bash"])]);
-  });
-
-  describe("resolving", () => {
-    const names: readonly [DirectoryStyle, string, string][] = [
-      ["openldap", "alice", "alice"],
-      ["openldap", "ALICE", "alice"],
-      ["openldap", "alice@corp.example", "alice"],
-      ["openldap", oddName, oddName],
-      ["active-directory", "alice", "alice"],
-      ["active-directory", "corp\\alice", "alice"],
-      ["active-directory", "alice@corp.example", "alice"],
-      ["active-directory", "bob@CORP.EXAMPLE", "bob"],
-    ];
-    test.each(names)("%s: %s is exactly one account", async (style, value, uid) => {
-      const connector = open(style);
-      const resolved = await connector.resolve?.(callFor("disable_user", value));
-      if (resolved?.ok !== true) throw new Error(resolved?.error.detail);
-      expect(await serverOf(style).read(resolved.value.label, "mail")).toEqual(
-        await serverOf(style).read(dnOf(style, uid), "mail"),
-      );
-      expect(resolved.value.entities).toContainEqual({
-        type: "user",
-        value: `${uid === oddName ? "odd" : uid}@corp.example`,
-      });
-    });
-
-    test.each([
-      ["openldap", "nobody", "target-unresolved"],
-      ["openldap", "desk@corp.example", "target-unresolved"],
-      ["openldap", "*", "target-unresolved"],
-      ["openldap", "a*", "target-unresolved"],
-      ["openldap", "alice)(objectClass=*", "target-unresolved"],
-      ["openldap", "*)(uid=*))(|(uid=*", "target-unresolved"],
-      ["openldap", "\\2a", "target-unresolved"],
-      ["openldap", "alice\u0000", "entity-malformed"],
-      ["openldap", " alice", "entity-malformed"],
-      ["active-directory", "OTHER\\alice", "target-unresolved"],
-      ["active-directory", "alice@other.example", "target-unresolved"],
-      ["active-directory", "Domain Users", "target-unresolved"],
-    ] as const)("%s: %j is refused as %s", async (style, value, code) => {
-      const resolved = await open(style).resolve?.(callFor("disable_user", value));
-      expect(resolved).toMatchObject({ ok: false, error: { code } });
-    });
-
-    test.each(["openldap", "active-directory"] as const)(
-      "%s: groups are named through nesting and primary group, for the never-touch list",
-      async (style) => {
-        const resolved = await open(style).resolve?.(callFor("disable_user", "alice"));
-        if (resolved?.ok !== true) throw new Error(resolved?.error.detail);
-        const primary = style === "openldap" ? "accounts" : "Domain Users";
-        for (const name of ["operators", "administrators", primary]) {
-          expect(resolved.value.groups).toContain(name);
-        }
-        expect(resolved.value.groups).toContain(`cn=administrators,ou=groups,${serverOf(style).base}`);
-        expect(resolved.value.groups).not.toContain("printers");
-      },
-    );
-
-    test("openldap: a group counts of which no member knows", async () => {
-      const resolved = await open("openldap").resolve?.(callFor("disable_user", "alice"));
-      expect(resolved?.ok === true && resolved.value.groups).toContain("auditors");
-    });
-
-    test("openldap: a group that lists login names counts as well", async () => {
-      const resolved = await open("openldap").resolve?.(callFor("disable_user", "bob"));
-      expect(resolved?.ok === true && resolved.value.groups).toContain("printers");
-    });
   });
 
   describe("when the server is not well", () => {

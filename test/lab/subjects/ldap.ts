@@ -3,11 +3,11 @@ import { secretOf } from "@reflex/edge-agent/connectors/secrets-port";
 import type { ActionName } from "@reflex/protocol/action";
 import { ok } from "@reflex/protocol/result";
 import { Attribute, Change } from "ldapts";
-import { startLdapFaults } from "../../lab/servers/ldap-faults.ts";
-import { slapdMissing, startSlapd } from "../../lab/servers/slapd.ts";
-import { type DirectoryStyle, dnOf } from "../../lab/servers/slapd-entries.ts";
-import { illegalUsers } from "../illegal-names.ts";
-import type { Opened, OpenOptions, Subject } from "../subject.ts";
+import { illegalUsers } from "../../conformance/illegal-names.ts";
+import type { Opened, OpenOptions, Subject } from "../../conformance/subject.ts";
+import { startLdapFaults } from "../servers/ldap-faults.ts";
+import { slapdMissing, startSlapd } from "../servers/slapd.ts";
+import { type DirectoryStyle, dnOf } from "../servers/slapd-entries.ts";
 
 /** Accounts in OpenLDAP's slapd: counted by the server's own access log, read as its administrator. */
 type Account = {
