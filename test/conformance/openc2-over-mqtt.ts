@@ -7,7 +7,7 @@ import { createOpenC2Consumer } from "./openc2-consumer.ts";
 import { startMqttConsumer } from "./openc2-mqtt-consumer.ts";
 import { mqttFaults } from "./openc2-mqtt-faults.ts";
 import type { Subject } from "./subject.ts";
-import { openC2Profiles, openC2Rows } from "./subjects/openc2-https.ts";
+import { openC2Profiles, openC2Rows, untilItKnowsItsConsumer } from "./subjects/openc2-https.ts";
 
 export type MqttPlace = {
   readonly port: number;
@@ -52,6 +52,7 @@ export const openC2OverMqtt = (name: string, startBroker: () => Promise<MqttPlac
               profiles: openC2Profiles,
               producer: "reflex-test",
               place: url,
+              timers: nodeTimers,
               transfer: createMqttTransfer(
                 {
                   url,
@@ -70,6 +71,7 @@ export const openC2OverMqtt = (name: string, startBroker: () => Promise<MqttPlac
               ),
             });
             await connector.start();
+            await untilItKnowsItsConsumer(connector);
             return connector;
           },
           secrets: () => [brokerPassword],

@@ -25,6 +25,7 @@ import { type Mqtt5Broker, startMqtt5Broker } from "./mqtt5-broker.ts";
 import { type ConsumerFlaw, createOpenC2Consumer } from "./openc2-consumer.ts";
 import { type MqttConsumer, startMqttConsumer } from "./openc2-mqtt-consumer.ts";
 import { newCall as callFor } from "./stage.ts";
+import { untilItKnowsItsConsumer } from "./subjects/openc2-https.ts";
 
 const opened: (() => unknown)[] = [];
 afterEach(async () => {
@@ -39,7 +40,14 @@ const connectorOver = async (
   given: Profiles = profiles,
   producer = "reflex",
 ): Promise<Connector> => {
-  const connector = createOpenC2({ name: "openc2", profiles: given, producer, place: "here", transfer });
+  const connector = createOpenC2({
+    name: "openc2",
+    profiles: given,
+    producer,
+    place: "here",
+    transfer,
+    timers: nodeTimers,
+  });
   await connector.start();
   opened.push(connector.stop);
   return connector;
@@ -142,7 +150,9 @@ const overHttps = async (flaw?: ConsumerFlaw, given: Profiles = { filter: { prof
     { baseUrl: server.url, producer: "reflex", bearer: "env:TOKEN", callTimeoutMs: 2_000 },
     { http: createHttpCalls({ ca: server.caPem }), secrets: createSecrets({ TOKEN: openC2Token }), clock },
   );
-  return { fake, server, connector: await connectorOver(transfer, given) };
+  const connector = await connectorOver(transfer, given);
+  if (flaw === undefined) await untilItKnowsItsConsumer(connector);
+  return { fake, server, connector };
 };
 
 describe("what a consumer cannot do is not taken for done", () => {
@@ -227,7 +237,7 @@ describe("OpenC2 over MQTT", () => {
     expect(ours).toMatchObject({ clean: false, protocolVersion: 5, keepalive: 30 });
     expect(ours).not.toHaveProperty("will");
     expect(ours?.cmd === "connect" && ours.clientId).toMatch(/^[A-Za-z0-9]{1,23}$/);
-    const [, deny] = published(broker, "oc2/cmd/device/fw-1");
+    const deny = published(broker, "oc2/cmd/device/fw-1").at(-1);
     expect(deny).toMatchObject({
       qos: 1,
       retain: false,
@@ -362,6 +372,16 @@ describe("a consumer in a process of its own", () => {
     expect((await connector.verify(call)).kind).toBe("absent");
     expect((await connector.apply(call)).kind).toBe("applied");
   });
+});
+
+test("a consumer that is away does not hold up the start, nor is it said to be verifiable", async () => {
+  const transfer: Transfer = {
+    start: async () => ok(undefined),
+    exchange: () => new Promise(() => {}),
+    stop: async () => {},
+  };
+  const connector = await connectorOver(transfer);
+  expect(connector.describe().actions.block_ip).toMatchObject({ canVerify: false });
 });
 
 describe("the configuration says what is wrong with it", () => {

@@ -94,7 +94,7 @@ export const createMqttTransfer = (options: MqttTransferOptions, deps: MqttTrans
       if (!ready.ok) return ready;
       isStopped = false;
       // A broker that is away is no reason not to start: it is tried again with each command.
-      await connected();
+      void connected();
       return ok(undefined);
     },
     exchange,

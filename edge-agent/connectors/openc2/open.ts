@@ -36,6 +36,7 @@ export const openOpenC2 = (config: OpenC2Config, deps: OpenC2Deps): Result<Conne
       name: config.name,
       profiles: profilesOf(config),
       producer: config.producer,
+      timers: deps.timers,
       place: config.consumer === undefined ? config.url : `${config.consumer} at ${config.url}`,
       transfer:
         config.consumer === undefined ? overHttps(config, deps, tls) : overMqtt(config, config.consumer, deps, tls),

@@ -1,5 +1,6 @@
 import type { Refusal } from "@reflex/protocol/refusal";
 import { ok, type Result } from "@reflex/protocol/result";
+import type { Timers } from "../../ports.ts";
 import type { ActionTraits, ApplyOutcome, Connector, ConnectorCall, UndoOutcome, VerifyOutcome } from "../contract.ts";
 import { actionsOf, type Commands, commandsOf, type Profiles } from "./command-of.ts";
 import { type Features, featuresIn } from "./features.ts";
@@ -15,7 +16,11 @@ export type OpenC2Options = {
   readonly transfer: Transfer;
   /** `https://…` or `mqtts://… consumer x`, for screens. */
   readonly place: string;
+  readonly timers: Timers;
 };
+
+/** A consumer that is away must not hold up the start of an agent; one that is there answers sooner. */
+const startWaitMs = 1_000;
 
 /**
  * An OpenC2 producer: Language Specification 1.0, profiles `pf`/`slpf` for packet filters and `er` for endpoints.
@@ -23,7 +28,7 @@ export type OpenC2Options = {
  * OpenC2 at all, so those actions are done at most once. `release_host` is not offered: nobody can say whether the host was
  * cut off before, and its undo would cut off a host that was free.
  */
-export const createOpenC2 = ({ name, profiles, producer, transfer, place }: OpenC2Options): Connector => {
+export const createOpenC2 = ({ name, profiles, producer, transfer, place, timers }: OpenC2Options): Connector => {
   let features: Features | undefined;
 
   const learnFeatures = async (): Promise<Features | undefined> => {
@@ -143,8 +148,15 @@ export const createOpenC2 = ({ name, profiles, producer, transfer, place }: Open
     },
     start: async () => {
       const started = await transfer.start();
-      // A consumer that is away now must not hold up the agent; until it has answered, nothing is said to be verifiable.
-      if (started.ok) await learnFeatures();
+      if (!started.ok) return started;
+      // Until it has answered, nothing is said to be verifiable.
+      await new Promise<void>((resolve) => {
+        const cancel = timers.after(startWaitMs, resolve);
+        void learnFeatures().then(() => {
+          cancel();
+          resolve();
+        });
+      });
       return started;
     },
     captureUndo: async (call) => {

@@ -1,5 +1,7 @@
+import { nodeTimers } from "@reflex/edge-agent/adapters/node-timers";
 import { createHttpCalls } from "@reflex/edge-agent/adapters/outbound-http";
 import { createSecrets } from "@reflex/edge-agent/adapters/secrets";
+import type { Connector } from "@reflex/edge-agent/connectors/contract";
 import type { Profiles } from "@reflex/edge-agent/connectors/openc2/command-of";
 import { createHttpsTransfer } from "@reflex/edge-agent/connectors/openc2/https-transfer";
 import { createOpenC2 } from "@reflex/edge-agent/connectors/openc2/openc2";
@@ -85,6 +87,22 @@ export const openC2Rows: readonly OpenC2Row[] = [
   },
 ];
 
+/** Its start waits a second at most, and a busy machine may need more; one whose consumer is away is not waited for long. */
+export const untilItKnowsItsConsumer = async (connector: Connector): Promise<void> => {
+  for (let tries = 0; tries < 100 && connector.describe().actions.block_ip?.canVerify !== true; tries += 1)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+};
+
+/** As `start` of any connector, and then as above. */
+const startedKnowing = (connector: Connector): Connector => ({
+  ...connector,
+  start: async () => {
+    const started = await connector.start();
+    await untilItKnowsItsConsumer(connector);
+    return started;
+  },
+});
+
 const secrets = createSecrets({ OPENC2_TOKEN: openC2Token });
 
 export const subjects: readonly Subject[] = openC2Rows.map(({ sameRule, ...row }) =>
@@ -94,15 +112,18 @@ export const subjects: readonly Subject[] = openC2Rows.map(({ sameRule, ...row }
     fake: () => createFakeOpenC2(),
     ...(sameRule === undefined ? {} : { addSame: (fake) => (fake as OpenC2Fake).consumer.addRule(sameRule) }),
     connector: ({ url, caPem, callTimeoutMs }) =>
-      createOpenC2({
-        name: "openc2",
-        profiles: openC2Profiles,
-        producer: "reflex-test",
-        place: url,
-        transfer: createHttpsTransfer(
-          { baseUrl: url, producer: "reflex-test", bearer: "env:OPENC2_TOKEN", callTimeoutMs },
-          { http: createHttpCalls({ ca: caPem }), secrets, clock: { nowMs: Date.now } },
-        ),
-      }),
+      startedKnowing(
+        createOpenC2({
+          name: "openc2",
+          profiles: openC2Profiles,
+          producer: "reflex-test",
+          place: url,
+          timers: nodeTimers,
+          transfer: createHttpsTransfer(
+            { baseUrl: url, producer: "reflex-test", bearer: "env:OPENC2_TOKEN", callTimeoutMs },
+            { http: createHttpCalls({ ca: caPem }), secrets, clock: { nowMs: Date.now } },
+          ),
+        }),
+      ),
   }),
 );
