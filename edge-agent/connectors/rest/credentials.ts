@@ -2,6 +2,7 @@ import { type Refusal, refusal } from "@reflex/protocol/refusal";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { Secrets } from "../secrets-port.ts";
 import { type Bindings, bindText } from "./bind.ts";
+import { encodeText } from "./bind-request.ts";
 import type { Json, Value } from "./value.ts";
 
 /** The secrets a site refers to, read anew each time, and what must not be seen of them anywhere else. */
@@ -48,6 +49,7 @@ export const createCredentials = (
       .flatMap((secret) => [
         secret,
         encodeURIComponent(secret.toWellFormed()),
+        encodeText(secret.toWellFormed()),
         JSON.stringify(secret).slice(1, -1),
         btoaText(secret),
       ])
