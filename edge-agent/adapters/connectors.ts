@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { getCACertificates } from "node:tls";
 import { fileURLToPath } from "node:url";
-import type { Result } from "@reflex/protocol/result";
+import { err, type Result } from "@reflex/protocol/result";
 import type { ConnectorConfig } from "../config.ts";
 import type { Connector } from "../connectors/contract.ts";
 import { createEdl } from "../connectors/edl.ts";
@@ -115,8 +115,12 @@ const packFile = (name: string): string => join(dirname(fileURLToPath(import.met
 const openGrpcWhenCalled: OpenGrpc = (target) => {
   const opened = import("./outbound-grpc.ts").then(({ createGrpcCalls }) => createGrpcCalls(target));
   return {
-    call: async (asked) => (await opened).call(asked),
-    close: () => void opened.then((calls) => calls.close()),
+    call: async (asked) => {
+      const calls = await opened.catch(() => undefined);
+      // A certificate or key that is none: nothing can have been sent with it.
+      return calls?.call(asked) ?? err({ kind: "unsent", detail: "the certificate, key or authority cannot be used" });
+    },
+    close: () => void opened.then((calls) => calls.close()).catch(() => undefined),
   };
 };
 

@@ -150,6 +150,14 @@ describe("a manifest over gRPC", () => {
     expect((await connector.apply(block())).kind).toBe("applied");
     expect((await connector.verify(block())).kind).toBe("present");
     expect(await connector.listInForce?.()).toEqual({ ok: true, value: [{ action: "block_ip", id: "203.0.113.9" }] });
+    const wrong = {
+      ...config,
+      base_url: "https://127.0.0.1:1",
+      ca_file: join(import.meta.dirname, "grpc.test.ts"),
+    } as const;
+    const broken = createConnector(wrong, { dataDir: "unused", clock: { nowMs: Date.now } }).connector;
+    opened.push(broken.stop);
+    expect((await broken.apply(block())).kind).toBe("retry");
     const edr = { kind: "grpc", name: "edr", manifest: "velociraptor", base_url: "https://h:1" } as const;
     expect(() => createConnector(edr, { dataDir: "unused", clock: { nowMs: Date.now } })).toThrow(
       "settings.api_user is missing",

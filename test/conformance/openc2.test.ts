@@ -295,6 +295,12 @@ describe("OpenC2 over MQTT", () => {
     expect(again).toEqual({ kind: "undone", detail: "it was not there any more" });
   });
 
+  test("a certificate that is none is said to be so, and nothing is sent", async () => {
+    const transfer = mqttTransfer({ url: "mqtts://localhost:1", tls: { cert: "not a certificate", key: "not a key" } });
+    const connector = await connectorOver(transfer, { filter: { profile: "pf" } });
+    expect((await connector.apply(callFor("block_ip", address))).kind).toBe("retry");
+  });
+
   test("a broker with another name in its certificate is told nothing", async () => {
     const authority = await createTestAuthority();
     const broker = await startMqtt5Broker(await authority.issue(["elsewhere.example"]));

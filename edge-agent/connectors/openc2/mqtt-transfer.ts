@@ -148,7 +148,11 @@ const openLine = (
     return Promise.resolve(err(ready.error.detail));
   }
   return new Promise((resolve) => {
-    const client = connect(options.url, ready.value);
+    const client = clientOf(options.url, ready.value);
+    if (client === undefined) {
+      onEnd();
+      return resolve(err("the certificate, key or authority cannot be used"));
+    }
     let lastError = "closed";
     const end = (why: string): void => {
       cancel();
@@ -172,6 +176,15 @@ const openLine = (
       });
     });
   });
+};
+
+/** A certificate or key that is none is thrown back by Node before anything is connected. */
+const clientOf = (url: string, options: IClientOptions): MqttClient | undefined => {
+  try {
+    return connect(url, options);
+  } catch {
+    return undefined;
+  }
 };
 
 const clientOptions = (
