@@ -22,6 +22,9 @@ const distribution = {
 const builtFolder = join(cacheFolder, `keycloak-${version}`);
 const memoryMax = "-Xms64m -Xmx512m";
 
+/** Keycloak's own limit is a minute; checking a password is slow on purpose. */
+const tokenMsMax = 30_000;
+
 /** Why there is no Keycloak to test against; undefined where there is one, or it can be fetched. */
 export const keycloakMissing = (): string | undefined => {
   if (process.env["REFLEX_LAB_KEYCLOAK"] === "0") return "switched off by REFLEX_LAB_KEYCLOAK=0";
@@ -53,13 +56,17 @@ export const startKeycloak = async (): Promise<Keycloak> => {
     return { url: at, running: started };
   });
 
+  let kept: { readonly token: string; readonly untilMs: number } | undefined;
   const token = async (): Promise<string> => {
+    if (kept !== undefined && performance.now() < kept.untilMs) return kept.token;
     const answer = await fetch(`${url}/realms/master/protocol/openid-connect/token`, {
       method: "POST",
       body: new URLSearchParams({ grant_type: "password", client_id: "admin-cli", username: "admin", password }),
     });
     if (!answer.ok) throw new Error(`the administrator does not get in: ${answer.status}`);
-    return ((await answer.json()) as { access_token: string }).access_token;
+    const { access_token: got } = (await answer.json()) as { access_token: string };
+    kept = { token: got, untilMs: performance.now() + tokenMsMax };
+    return got;
   };
   return {
     url,
