@@ -5,6 +5,7 @@ import { err, ok, type Result } from "@reflex/protocol/result";
 import Type, { type Static } from "typebox";
 import { Compile } from "typebox/compile";
 import { formats } from "./admit/normalise/recognise.ts";
+import { faultInEntries } from "./config-fault.ts";
 import { GrpcConfig } from "./connectors/grpc/config.ts";
 import { LdapConfig } from "./connectors/ldap/config.ts";
 import { OpenC2Config } from "./connectors/openc2/config.ts";
@@ -124,6 +125,10 @@ export const readConfig = (path: string): Result<AgentConfig, string> => {
     return err(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
   if (checker.Check(value)) return ok(value);
+  const { sources, connectors } = (value ?? {}) as { readonly sources?: unknown; readonly connectors?: unknown };
+  const fault =
+    faultInEntries("sources", sources, SourceConfig) ?? faultInEntries("connectors", connectors, ConnectorConfig);
+  if (fault !== undefined) return err(`${path}: ${fault}`);
   const [first] = checker.Errors(value);
   return err(
     `${path}: ${first?.instancePath === "" ? "the configuration" : first?.instancePath} ${first?.message ?? "is not valid"}`,

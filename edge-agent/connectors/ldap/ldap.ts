@@ -162,7 +162,7 @@ export const createLdap = (options: LdapOptions): Connector => {
   return {
     name: options.name,
     describe: () => ({
-      about: `accounts of the directory at ${options.link.transport.url}: ${sentenceOfLocks(options)}; an account lives until it is opened again`,
+      about: `accounts of the directory at ${options.link.transport.url}: ${sentenceOfLocks(options)}; who is inside already stays until the session ends`,
       actions: Object.fromEntries(Object.keys(options.locks).map((action) => [action, traits])),
       needs: [
         `an account that may read users and groups below ${options.base}, their ids and memberships`,
