@@ -81,7 +81,7 @@ export const runAgent = async ({ config, tell, connectors: more = [] }: RunOptio
   let identity = await identityOf(config, enrolDeps);
 
   const connectors = new Map<string, Connector>();
-  const opened = config.connectors.map((one) => createConnector(one, { dataDir, clock: wall }));
+  const opened = await Promise.all(config.connectors.map((one) => createConnector(one, { dataDir, clock: wall })));
   for (const connector of [...opened.map((one) => one.connector), ...more]) {
     const started = await connector.start();
     if (!started.ok) fail(`connector ${connector.name}`, started.error);

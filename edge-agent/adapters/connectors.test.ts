@@ -9,7 +9,7 @@ import { createConnector } from "./connectors.ts";
 const folder = mkdtempSync(join(tmpdir(), "reflex-connectors-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const configured = (connector: Readonly<Record<string, unknown>>) => {
+const configured = async (connector: Readonly<Record<string, unknown>>) => {
   const path = join(folder, "agent.json");
   const config = {
     data_dir: folder,
@@ -28,8 +28,8 @@ const configured = (connector: Readonly<Record<string, unknown>>) => {
   return createConnector(first, { dataDir: folder, clock: { nowMs: () => 0 } });
 };
 
-test("a pack is a connector by its name in the configuration", () => {
-  const opened = configured({
+test("a pack is a connector by its name in the configuration", async () => {
+  const opened = await configured({
     kind: "rest",
     name: "edge-fw",
     manifest: "fortigate",
@@ -41,20 +41,20 @@ test("a pack is a connector by its name in the configuration", () => {
   expect(opened.connector.describe().actions).toHaveProperty("block_ip");
 });
 
-test("a configuration that does not fit its manifest says what to correct", () => {
+test("a configuration that does not fit its manifest says what to correct", async () => {
   const wrong = { kind: "rest", name: "edge-fw", manifest: "fortigate", base_url: "https://fw.example", secrets: {} };
-  expect(() => configured(wrong)).toThrow("connector edge-fw: fortigate: secrets.api_token is missing");
-  expect(() => configured({ ...wrong, secrets: { api_token: "the-token-itself" } })).toThrow();
-  expect(() => configured({ ...wrong, verify_tls: false })).toThrow();
+  await expect(configured(wrong)).rejects.toThrow("connector edge-fw: fortigate: secrets.api_token is missing");
+  await expect(configured({ ...wrong, secrets: { api_token: "the-token-itself" } })).rejects.toThrow();
+  await expect(configured({ ...wrong, verify_tls: false })).rejects.toThrow();
 });
 
-test("every pack that acts is found by its name", () => {
+test("every pack that acts is found by its name", async () => {
   const packs = join(dirname(fileURLToPath(import.meta.url)), "..", "packs");
   for (const file of readdirSync(packs).filter((name) => name.endsWith(".yaml"))) {
     const name = file.slice(0, -".yaml".length);
     // Without what a site fills in it is refused for that, not for a file that is not there.
-    expect(() => configured({ kind: "rest", name: "c", manifest: name, base_url: "http://nowhere.example" })).toThrow(
-      /base_url|openedr|velociraptor|is not/,
-    );
+    await expect(
+      configured({ kind: "rest", name: "c", manifest: name, base_url: "http://nowhere.example" }),
+    ).rejects.toThrow(/base_url|openedr|velociraptor|is not/);
   }
 });

@@ -8,11 +8,8 @@ import type { ConnectorConfig } from "../config.ts";
 import type { Connector } from "../connectors/contract.ts";
 import { createEdl } from "../connectors/edl.ts";
 import type { OpenGrpc } from "../connectors/grpc/grpc-calls.ts";
-import { openGrpc } from "../connectors/grpc/open.ts";
 import { openLdap } from "../connectors/ldap/config.ts";
 import { createNftables } from "../connectors/nftables.ts";
-import { openOpenC2 } from "../connectors/openc2/open.ts";
-import { openRest } from "../connectors/rest/open.ts";
 import { openSyslog } from "../connectors/syslog/config.ts";
 import { openWebhook } from "../connectors/webhook/config.ts";
 import type { Clock } from "../ports.ts";
@@ -28,10 +25,11 @@ export type OpenedConnector = {
 
 const textIn = (path: string): string => readFileSync(path, "utf8");
 
-export const createConnector = (
+/** What a kind needs is loaded with the first connector of that kind: an agent starts in the time of what it uses. */
+export const createConnector = async (
   config: ConnectorConfig,
   deps: { readonly dataDir: string; readonly clock: Clock },
-): OpenedConnector => {
+): Promise<OpenedConnector> => {
   switch (config.kind) {
     case "edl": {
       const { cert_file: cert, key_file: key, token_file: token } = config;
@@ -74,6 +72,7 @@ export const createConnector = (
       return unpolled(config.name, opened);
     }
     case "grpc": {
+      const { openGrpc } = await import("../connectors/grpc/open.ts");
       const opened = openGrpc(config, {
         secrets: createSecrets(process.env),
         clock: deps.clock,
@@ -85,6 +84,7 @@ export const createConnector = (
       return unpolled(config.name, opened);
     }
     case "openc2": {
+      const { openOpenC2 } = await import("../connectors/openc2/open.ts");
       const opened = openOpenC2(config, {
         secrets: createSecrets(process.env),
         clock: deps.clock,
@@ -96,6 +96,7 @@ export const createConnector = (
       return unpolled(config.name, opened);
     }
     case "rest": {
+      const { openRest } = await import("../connectors/rest/open.ts");
       const opened = openRest(config, {
         secrets: createSecrets(process.env),
         clock: deps.clock,
@@ -103,8 +104,7 @@ export const createConnector = (
         packFile,
         httpCalls: createHttpCalls,
       });
-      if (!opened.ok) throw new Error(`connector ${config.name}: ${opened.error}`);
-      return { connector: opened.value, addresses: () => [] };
+      return unpolled(config.name, opened);
     }
   }
 };

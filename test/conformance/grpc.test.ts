@@ -144,7 +144,7 @@ describe("a manifest over gRPC", () => {
     const far = await startGrpcFarEnd();
     opened.push(far.cut);
     const config = { kind: "grpc", name: "far", manifest, base_url: `http://127.0.0.1:${far.port()}` } as const;
-    const { connector } = createConnector(config, { dataDir: "unused", clock: { nowMs: Date.now } });
+    const { connector } = await createConnector(config, { dataDir: "unused", clock: { nowMs: Date.now } });
     opened.push(connector.stop);
     expect((await connector.start()).ok).toBe(true);
     expect((await connector.apply(block())).kind).toBe("applied");
@@ -155,11 +155,11 @@ describe("a manifest over gRPC", () => {
       base_url: "https://127.0.0.1:1",
       ca_file: join(import.meta.dirname, "grpc.test.ts"),
     } as const;
-    const broken = createConnector(wrong, { dataDir: "unused", clock: { nowMs: Date.now } }).connector;
+    const { connector: broken } = await createConnector(wrong, { dataDir: "unused", clock: { nowMs: Date.now } });
     opened.push(broken.stop);
     expect((await broken.apply(block())).kind).toBe("retry");
     const edr = { kind: "grpc", name: "edr", manifest: "velociraptor", base_url: "https://h:1" } as const;
-    expect(() => createConnector(edr, { dataDir: "unused", clock: { nowMs: Date.now } })).toThrow(
+    await expect(createConnector(edr, { dataDir: "unused", clock: { nowMs: Date.now } })).rejects.toThrow(
       "settings.api_user is missing",
     );
   });
