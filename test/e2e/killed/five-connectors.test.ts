@@ -71,7 +71,8 @@ beforeAll(
       if (dice.chance(0.2)) await pause(dice.below(500));
       else {
         rounds = await begun(agent);
-        await pause(dice.below(600));
+        // Some live long enough for what takes several looks at the far end.
+        await pause(dice.below(dice.chance(0.2) ? 3_000 : 600));
       }
       agent.kill("SIGKILL");
       if (agent.exitCode === null && agent.signalCode === null) await once(agent, "exit");
