@@ -66,12 +66,21 @@ export const startSlapd = async (style: DirectoryStyle): Promise<Slapd> => {
     writeFileSync(join(folder, name), text, { mode: 0o600 });
 
   let running = await listening(program, folder);
+  const stop = async (): Promise<void> => {
+    await killed(running.child);
+    rmSync(folder, { recursive: true, force: true });
+  };
   const ports = running.ports;
   const admin = { dn: `cn=admin,${people.base}`, password: servicePassword };
   const withAdmin = <T>(use: (client: Client) => Promise<T>): Promise<T> => asUser(ports.ldap, admin, use);
-  await withAdmin(async (client) => {
-    for (const { dn, attributes } of entriesOf(style)) await client.add(dn, mutable(attributes));
-  });
+  try {
+    await withAdmin(async (client) => {
+      for (const { dn, attributes } of entriesOf(style)) await client.add(dn, mutable(attributes));
+    });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 
   return {
     urls: { ldaps: `ldaps://127.0.0.1:${ports.ldaps}`, ldap: `ldap://127.0.0.1:${ports.ldap}` },
@@ -99,12 +108,13 @@ export const startSlapd = async (style: DirectoryStyle): Promise<Slapd> => {
       await killed(running.child);
       running = await listening(program, folder, ports);
     },
-    stop: async () => {
-      await killed(running.child);
-      rmSync(folder, { recursive: true, force: true });
-    },
+    stop,
   };
 };
+
+/** A test that is killed cannot stop its servers; where util-linux is installed, the kernel does. */
+const setpriv = "/usr/bin/setpriv";
+const dyingWithUs: readonly string[] = existsSync(setpriv) ? [setpriv, "--pdeathsig", "KILL", "--"] : [];
 
 type Ports = { readonly ldaps: number; readonly ldap: number };
 type Started = { readonly child: ChildProcess; readonly ports: Ports };
@@ -113,18 +123,9 @@ type Started = { readonly child: ChildProcess; readonly ports: Ports };
 const listening = async (path: string, folder: string, wanted?: Ports): Promise<Started> => {
   for (let attempt = 1; ; attempt += 1) {
     const ports = wanted ?? { ldaps: await freePort(), ldap: await freePort() };
-    const child = spawn(
-      path,
-      [
-        "-d",
-        "0",
-        "-h",
-        `ldaps://127.0.0.1:${ports.ldaps} ldap://127.0.0.1:${ports.ldap}`,
-        "-f",
-        `${folder}/slapd.conf`,
-      ],
-      { stdio: ["ignore", "ignore", "pipe"] },
-    );
+    const listeners = `ldaps://127.0.0.1:${ports.ldaps} ldap://127.0.0.1:${ports.ldap}`;
+    const [command = path, ...args] = [...dyingWithUs, path, "-d", "0", "-h", listeners, "-f", `${folder}/slapd.conf`];
+    const child = spawn(command, args, { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
     child.stderr?.on("data", (chunk: Buffer) => {
       said = `${said}${chunk.toString()}`.slice(-2_000);
