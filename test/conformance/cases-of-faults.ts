@@ -170,6 +170,8 @@ export const expiredTokenRefreshed = async (stage: Stage): Promise<CaseAnswer> =
   return passed;
 };
 
+const heardAfterMs = 400;
+
 export const tlsMismatchRefused = async (stage: Stage): Promise<CaseAnswer> => {
   const cannot = cannotFail(stage, "TLS name mismatch");
   if (cannot !== undefined) return cannot;
@@ -181,7 +183,7 @@ export const tlsMismatchRefused = async (stage: Stage): Promise<CaseAnswer> => {
     // Connections that were open before are cut. A call that goes onto one before this side has heard of it is honestly unknown.
     let applied = await ends("apply", connector.apply(call));
     for (let tries = 1; applied.kind === "unknown" && tries < 10; tries += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await new Promise((resolve) => setTimeout(resolve, heardAfterMs));
       applied = await ends("apply", connector.apply(call));
     }
     assert.equal(applied.kind, "retry", `nothing can have been sent, and apply says ${said(applied)}`);

@@ -21,7 +21,7 @@ import {
   verifyTellsTheTruth,
 } from "./cases-of-life.ts";
 import { secretsStaySecret } from "./cases-of-secrets.ts";
-import { type CaseAnswer, callTimeoutMs, openStage, type Stage } from "./stage.ts";
+import { type CaseAnswer, openStage, type Stage } from "./stage.ts";
 import type { CaseName, Opened, Subject } from "./subject.ts";
 
 const cases: Readonly<Record<CaseName, (stage: Stage) => Promise<CaseAnswer>>> = {
@@ -55,12 +55,21 @@ export type CaseResult =
   | { readonly kind: "missing"; readonly reason: string }
   | { readonly kind: "fail"; readonly detail: string };
 
+/** Time limits of one call: short where the target never answers, long where a busy machine must not look like one. */
+const waitedForMs = 3_000;
+const neverWaitedForMs = 10_000;
+const withSilence: ReadonlySet<CaseName> = new Set([
+  "time-out after success",
+  "slow body bounded",
+  "restart between steps",
+]);
+
 /** One case on a target of its own. Never throws: whatever goes wrong is a failure of the case. */
 export const runCase = async (subject: Subject, name: CaseName): Promise<CaseResult> => {
   const excuse = subject.notApplicable?.[name];
   if (excuse !== undefined) return { kind: "not applicable", reason: excuse };
   try {
-    const opened = await subject.open({ callTimeoutMs });
+    const opened = await subject.open({ callTimeoutMs: withSilence.has(name) ? waitedForMs : neverWaitedForMs });
     if (typeof opened === "string") return { kind: "missing", reason: opened };
     let stage: Stage | undefined;
     try {

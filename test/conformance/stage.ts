@@ -34,8 +34,6 @@ export const notApplicable = (reason: string): { readonly reason: string } => ({
 export type CaseAnswer = { readonly reason: string } | undefined;
 export const passed: CaseAnswer = undefined;
 
-/** Time limit of one call, given to connectors that take one. */
-export const callTimeoutMs = 2_500;
 /** A call that has not ended by itself then never will. */
 const patienceMs = 15_000;
 

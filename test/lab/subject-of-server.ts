@@ -31,7 +31,7 @@ export type PackOnServer = Omit<Subject, "open"> & {
 /** A pack before the real server: TLS and all faults are made in front of it, the answers are its own. */
 export const subjectOfServer = ({ pack, missing, start, ...subject }: PackOnServer): Subject => ({
   ...subject,
-  open: async () => {
+  open: async ({ callTimeoutMs }) => {
     const obstacle = missing();
     if (obstacle !== undefined) return obstacle;
     const target = await start().catch((cause: unknown) => {
@@ -44,7 +44,7 @@ export const subjectOfServer = ({ pack, missing, start, ...subject }: PackOnServ
     const { present, changes, addForeign, addSame, settings, secrets } = target;
     return {
       connector: async () => {
-        const place = { url: front.url, caPem: front.caPem, folder };
+        const place = { url: front.url, caPem: front.caPem, folder, callTimeoutMs };
         const connector = packConnector({ pack, place, settings, secrets });
         const started = await connector.start();
         if (!started.ok) throw new Error(`it does not start: ${started.error.code} ${started.error.detail}`);
