@@ -20,8 +20,6 @@ const timeoutSecondsMax = 2_592_000;
 
 type Registered = { readonly ip: string; readonly tag: string };
 
-export type FakePanOs = Fake & { readonly doSame: (value: string) => void };
-
 export const createFakePanOs = ({ nowMs = () => Date.now(), vsys = "vsys1", hasUserIdRole = true } = {}): Fake => {
   const registered = createEntryBook<Registered>(nowMs);
   const keyOf = (ip: string, tag: string): string =>
