@@ -272,7 +272,8 @@ export const createLane = (key: string, connector: Connector | undefined, gate: 
 const mayBeUnderWay: ReadonlySet<CommandRow["state"]> = new Set(["sent", "pending_verification", "undoing"]);
 /** How long an apply call of a process that died may still come; the whole time where the clock says nothing sensible. */
 const underWayMsOf = (row: CommandRow, limits: ExecutorLimits, nowMs: number): number => {
-  if (!mayBeUnderWay.has(row.state)) return 0;
+  // One that only joined another lease never called; without this it would wait anew after every start.
+  if (!mayBeUnderWay.has(row.state) || row.attempts === 0) return 0;
   const mostMs = limits.callTimeoutMs + limits.lateCallMs;
   const sinceMs = nowMs - (row.calledAtMs ?? nowMs);
   return sinceMs < 0 ? mostMs : mostMs - sinceMs;

@@ -121,6 +121,27 @@ describe("a lease in other hands", () => {
     await world.journal().close();
   });
 
+  test("one that only joined waits for no call of its own after a crash, however often it is started", async () => {
+    const world = createWorld();
+    const first = planned("203.0.113.1", 20, world.time.clock.nowMs());
+    await world.plan([first]);
+    await world.time.advance(1_000);
+    const joined = planned("203.0.113.1", 60, world.time.clock.nowMs());
+    await world.plan([joined]);
+    await world.time.advance(58_000);
+    world.farEnd.fates = ["not done, no answer"];
+    await world.time.advance(3_000);
+    expect([stateOf(world, first), stateOf(world, joined)]).toEqual(["undone", "undoing"]);
+    for (let life = 0; life < 3 && stateOf(world, joined) !== "undone"; life += 1) {
+      await world.journal().close();
+      world.farEnd.fates = [];
+      world.restart();
+      await world.time.advance(10_000);
+    }
+    expect(stateOf(world, joined)).toBe("undone");
+    await world.journal().close();
+  });
+
   test("a stop before the call puts the plan back: the next start carries it out without asking whether it was", async () => {
     const world = createWorld();
     world.farEnd.fates = ["not done, no answer"];
