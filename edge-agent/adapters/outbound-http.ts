@@ -2,7 +2,7 @@ import { type Agent, Agent as HttpAgent, type IncomingMessage, request as reques
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { connect as connectTcp, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls, getCACertificates } from "node:tls";
+import { connect as connectTls, createSecureContext, getCACertificates, type SecureContext } from "node:tls";
 import { err, ok, type Result } from "@reflex/protocol/result";
 import type { HttpCall, HttpCallAnswer, HttpCallFailure, HttpCalls } from "../connectors/http-call.ts";
 import { isLoopback } from "./https-client.ts";
@@ -51,22 +51,40 @@ const agentOptions = {
   scheduling: "lifo",
 } as const;
 
-const tlsAgent = ({ ca, cert, key }: OutboundTls): Agent => {
-  const options = {
-    rejectUnauthorized: true,
-    minVersion: "TLSv1.2",
-    ALPNProtocols: ["http/1.1"],
-    ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] }),
-    ...(cert === undefined || key === undefined ? {} : { cert, key }),
-  } as const;
-  return connectingFirst(new HttpsAgent(agentOptions), "secureConnect", ({ host, port, servername }) =>
-    connectTls({
-      ...options,
+const tlsAgent = (tls: OutboundTls): Agent => {
+  let context: SecureContext | undefined;
+  return connectingFirst(new HttpsAgent(agentOptions), "secureConnect", ({ host, port, servername }) => {
+    context ??= contextOf(tls);
+    return connectTls({
+      secureContext: context,
+      rejectUnauthorized: true,
+      ALPNProtocols: ["http/1.1"],
       host: host ?? "localhost",
       port: Number(port ?? 443),
       ...(servername === undefined || servername === "" ? {} : { servername }),
-    }),
-  );
+    });
+  });
+};
+
+/** Connectors of one agent trust a handful of authorities. */
+const contextsMax = 16;
+const contexts = new Map<string, SecureContext>();
+
+/**
+ * Reading all public authorities takes 20 ms of processor time, so it is done once and not for each connection. Connectors that
+ * trust the same share what was read; a client's key is shared with nobody.
+ */
+const contextOf = ({ ca, cert, key }: OutboundTls): SecureContext => {
+  const trusted = {
+    minVersion: "TLSv1.2",
+    ...(ca === undefined ? {} : { ca: [...getCACertificates("default"), ca] }),
+  } as const;
+  if (cert !== undefined && key !== undefined) return createSecureContext({ ...trusted, cert, key });
+  const known = contexts.get(ca ?? "");
+  if (known !== undefined) return known;
+  const made = createSecureContext(trusted);
+  if (contexts.size < contextsMax) contexts.set(ca ?? "", made);
+  return made;
 };
 
 const plainAgent = (): Agent =>
