@@ -15,7 +15,7 @@ export type ExecutorLimits = {
   /** Apply calls for one command, the first one included. */
   readonly attemptsMax: number;
   readonly applyBackoff: BackoffBounds;
-  /** Verify answers "absent" that must agree before a confirmed call is given up: reads at the far end can be stale. */
+  /** Verify answers "absent" that must agree, over at least eight seconds, before a call is given up: reads at the far end can be stale. */
   readonly absentReadsMin: number;
   /** Verify calls without an answer after which a person is told; verifying goes on, slower. */
   readonly verifyTriesBeforeAlarm: number;
@@ -42,7 +42,7 @@ export const executorLimits: ExecutorLimits = {
   circuitPause: { firstMs: 5_000, mostMs: 120_000 },
   attemptsMax: 5,
   applyBackoff: { firstMs: 250, mostMs: 15_000 },
-  absentReadsMin: 2,
+  absentReadsMin: 6,
   verifyTriesBeforeAlarm: 5,
   verifyBackoff: { firstMs: 500, mostMs: 60_000 },
   undoAttemptsMax: 15,

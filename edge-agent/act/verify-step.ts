@@ -51,6 +51,13 @@ export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Pro
     wait(entry, backoffMs(entry.triesInState, limits.verifyBackoff, random));
   };
 
+  /** Ever longer, and never much shorter than that: reads close together agree about a replica that lags. */
+  const pauseBetweenReads = (reads: number): number => {
+    const { firstMs, mostMs } = limits.verifyBackoff;
+    const ceilingMs = Math.min(mostMs, firstMs * 2 ** (reads - 1));
+    return backoffMs(reads, limits.verifyBackoff, random, ceilingMs / 2);
+  };
+
   const absent = async (entry: Entry): Promise<void> => {
     const { row } = entry;
     const hasTime = secondsLeft(entry.deadlineMs, clock.nowMs()) >= resendSecondsMin;
@@ -59,7 +66,7 @@ export const createVerifyStep = (parts: LaneParts, resend: (entry: Entry) => Pro
       return resend(entry);
     }
     entry.absentReads += 1;
-    if (entry.absentReads < limits.absentReadsMin) return wait(entry, limits.verifyBackoff.firstMs);
+    if (entry.absentReads < limits.absentReadsMin) return wait(entry, pauseBetweenReads(entry.absentReads));
     // "Absent" may be a stale read. Taking back what is not there is harmless; forgetting what is there is not.
     if (holdersBeside(entry, entries(), clock.nowMs()).length === 0) {
       const left = await callUndo(entry);
